@@ -1,0 +1,42 @@
+# Everything a fresh machine needs is Python >= 3.11 with pip; each target sets up what it uses.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo test check bench clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/  -/'
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("smr needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 demo" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+setup: $(VENV)/.ready            ## virtual environment with pinned dependencies
+setup-test: $(VENV)/.ready-test  ## the same, with what the tests need
+
+demo: setup      ## the main job on real purchases, in ./demo
+	@$(BIN)/smr demo
+
+test: setup-test ## all tests, on SQLite and on a real PostgreSQL that they start
+	$(BIN)/python -m pytest -n $(WORKERS) -q
+
+check: setup-test ## ruff, mypy and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup-test ## speed, as ratios against hand-written references in the same run
+	$(BIN)/python -m benchmarks
+
+clean:           ## remove what the targets made
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

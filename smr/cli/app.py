@@ -1,0 +1,48 @@
+"""The `smr` command: all its commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from smr import __version__
+from smr.cli.say import talk
+from smr.errors import SmrError
+
+app = typer.Typer(
+    name="smr",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Reminds customers when what they bought runs out. Start with: smr demo, or smr init.",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"smr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Reminds customers when what they bought runs out."""
+
+
+# Commands are registered here, in the order in which --help lists them.
+
+
+def main() -> None:
+    """Run the command line; every expected error ends in its exit code, without a traceback."""
+    try:
+        app()
+    except SmrError as error:
+        talk.print(f"error: {error}", markup=False, style="red")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)

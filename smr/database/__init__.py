@@ -1,0 +1,10 @@
+"""The database: engine, transactions, what differs between SQLite and PostgreSQL, column types.
+
+In: a URL. Out: `Database`, with `read()` and `write()`; the only `commit` of the product is here.
+"""
+
+from smr.database.columns import Json, Key, Utc
+from smr.database.engine import Database, open_database
+from smr.database.upsert import insert_missing, insert_or_update
+
+__all__ = ["Database", "Json", "Key", "Utc", "insert_missing", "insert_or_update", "open_database"]

@@ -1,0 +1,178 @@
+"""Opening a database and the only transactions there are.
+
+SQLite runs in WAL with synchronous=FULL: a committed row survives a power cut. Writers begin
+IMMEDIATE, since a deferred transaction that reads first and writes later fails at once when
+another process has written in between, whatever the busy timeout says.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from smr.errors import OperatorError, StateError
+
+BUSY_TIMEOUT_MS = 20_000
+PAGE_CACHE_KIB = 16_384
+DRIVERS = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+class Database:
+    """One shop's database.
+
+    `read()` gives a connection whose work is thrown away at the end; `write()` gives one whose
+    work is committed when the block ends well and rolled back when it does not. `trial()` gives a
+    writing transaction that is always rolled back.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @property
+    def shown_url(self) -> str:
+        """The URL with its password masked."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading: one snapshot on SQLite, read committed on PostgreSQL."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One writing transaction, committed when the block ends well."""
+        with self._writer() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def trial(self) -> Iterator[Connection]:
+        """One writing transaction that is rolled back at the end, whatever happened in it."""
+        with self._writer() as connection:
+            transaction = connection.begin()
+            try:
+                yield connection
+            finally:
+                with suppress(sa.exc.DBAPIError):
+                    transaction.rollback()
+
+    @contextmanager
+    def _writer(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            try:
+                yield connection.execution_options(smr_write=True)
+            except OperationalError as error:
+                raise explain(error, self) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open the database of that URL (`sqlite:///file.db`, `postgresql://user@host/name`).
+
+    Raises OperatorError for a URL that cannot be used, with the password masked.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Database(_sqlite(parsed))
+    return Database(_postgresql(parsed))
+
+
+def explain(error: OperationalError, database: Database) -> Exception:
+    """What a database refusal means for the operator; the error itself where nothing is known."""
+    text = str(error.orig).lower()
+    if "locked" in text or "busy" in text:
+        return StateError(
+            f"the database {database.shown_url} is busy: another process has been writing to it for "
+            f"{BUSY_TIMEOUT_MS // 1000} s. Nothing was lost; run the command again."
+        )
+    if "readonly" in text or "read-only" in text:
+        return StateError(f"the database {database.shown_url} is read-only. Check the file's permissions.")
+    if "full" in text:
+        return StateError(f"the disk of {database.shown_url} is full. Free some space and run again.")
+    return error
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise OperatorError(
+            "database_url: that is not a database URL. Write sqlite:///smr.db or "
+            "postgresql://user:password@host/name (write @ in a password as %40)."
+        ) from None
+    driver = DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise OperatorError(
+            f"database_url: smr stores in SQLite or PostgreSQL, not in {parsed.drivername!r}. "
+            "Write sqlite:///smr.db or postgresql://user:password@host/name."
+        )
+    return parsed.set(drivername=driver)
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        _check_path(Path(url.database))
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(raw: Any, _record: Any) -> None:
+        raw.isolation_level = None
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "temp_store=FILE",
+            f"cache_size=-{PAGE_CACHE_KIB}",
+        ):
+            raw.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("smr_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def _check_path(path: Path) -> None:
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise OperatorError(f"database_path: the folder {folder} does not exist. Create it, or change database.url.")
+    if path.is_dir():
+        raise OperatorError(f"database_path: {path} is a folder. Name a file in it, such as {path}/smr.db.")
+    if not path.exists():
+        try:
+            path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
+        except OSError as error:
+            raise OperatorError(f"database_path: {path} cannot be written ({error.strerror}).") from None
+
+
+def _postgresql(url: URL) -> Engine:
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "application_name": "smr"},
+    )

@@ -1,0 +1,230 @@
+"""How operators write spans, rates, shares, times of day and moments of sending.
+
+Each notation is a small frozen value with one parser. The parsers take text (YAML scalars stay text)
+and raise ValueError with a sentence that says what was found and what to write. The annotated types
+below use them in pydantic models and describe themselves in the JSON Schema.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from smr import clock
+
+UNITS = {"m": 60, "h": 3600, "d": clock.DAY, "w": 7 * clock.DAY}
+LONGEST = 3660 * clock.DAY
+_SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
+_RATE = re.compile(r"(\d{1,6}) per (\S+)")
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%")
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_SEND = re.compile(r"(?:(?P<on>on)|(?P<span>\S+) (?P<side>before|after)) (?P<base>[\w-]+)")
+_NUMBER = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?")
+_WHOLE = re.compile(r"-?\d{1,12}")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """At most `count` within any `span` seconds."""
+
+    count: int
+    span: int
+
+    def __str__(self) -> str:
+        return f"{self.count} per {span_text(self.span)}"
+
+
+@dataclass(frozen=True)
+class Send:
+    """When a step is due: `offset` seconds (negative: before) from `base`.
+
+    `base` is `due` (the run-out or the date), `anchor` (the purchase or event), or an earlier step.
+    """
+
+    offset: int
+    base: str
+
+    @property
+    def by_day(self) -> bool:
+        """Whether the step is due from the beginning of its local day rather than at the second."""
+        return self.offset % clock.DAY == 0
+
+    def __str__(self) -> str:
+        if self.offset == 0:
+            return f"on {self.base}"
+        side = "before" if self.offset < 0 else "after"
+        return f"{span_text(abs(self.offset))} {side} {self.base}"
+
+
+def parse_span(value: Any) -> int:
+    """`30d`, `12h`, `45m`, `2w` as seconds; more than zero and at most ten years."""
+    text = _text(value)
+    found = _SPAN.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is not a span of time; write a number and a unit, such as 30d, 12h, 45m or 2w")
+    seconds = int(found[1]) * UNITS[found[2]]
+    if not 0 < seconds <= LONGEST:
+        raise ValueError(f"{text!r} is out of range; a span is longer than nothing and at most ten years (3660d)")
+    return seconds
+
+
+def span_text(seconds: int) -> str:
+    """A span as an operator would write it."""
+    for unit in ("w", "d", "h") if seconds % (7 * clock.DAY) == 0 and seconds >= 28 * clock.DAY else ("d", "h"):
+        if seconds % UNITS[unit] == 0:
+            return f"{seconds // UNITS[unit]}{unit}"
+    return f"{seconds // 60}m"
+
+
+def parse_rate(value: Any) -> Rate:
+    """`1 per 20d`."""
+    text = _text(value)
+    found = _RATE.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is not a rate; write how many and in how long, such as 1 per 20d")
+    count = int(found[1])
+    if not 1 <= count <= 1000:
+        raise ValueError(f"{text!r} is out of range; a rate allows from 1 to 1000")
+    return Rate(count, parse_span(found[2]))
+
+
+def parse_share(value: Any) -> float:
+    """`10%` as 0.1; from 0% to 100%."""
+    text = _text(value)
+    found = _SHARE.fullmatch(text)
+    if not found or float(found[1]) > 100:
+        raise ValueError(f"{text!r} is not a share; write a percentage from 0% to 100%, such as 10%")
+    return float(found[1]) / 100
+
+
+def parse_time(value: Any) -> time:
+    """`22:00`."""
+    text = _text(value)
+    found = _TIME.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is not a time of day; write hours and minutes, from 00:00 to 23:59")
+    return time(int(found[1]), int(found[2]))
+
+
+def parse_send(value: Any) -> Send:
+    """`5d before due`, `on due`, `3d after due`, `7d after anchor`, `2d after heads_up`."""
+    text = " ".join(_text(value).split())
+    found = _SEND.fullmatch(text)
+    if not found:
+        raise ValueError(
+            f"{text!r} does not say when; write such as 5d before due, on due, 3d after due, "
+            "7d after purchase, or 2d after NAME-OF-AN-EARLIER-STEP"
+        )
+    base = "anchor" if found["base"] in {"anchor", "purchase", "date", "slot"} else found["base"]
+    if found["on"]:
+        return Send(0, base)
+    span = parse_span(found["span"])
+    return Send(-span if found["side"] == "before" else span, base)
+
+
+def parse_flag(value: Any) -> bool:
+    """`true` or `false`; nothing else is a yes or a no."""
+    if isinstance(value, bool):
+        return value
+    text = _text(value)
+    if text not in {"true", "false"}:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
+def parse_whole(value: Any) -> int:
+    """A whole number in plain digits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = _text(value)
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def parse_number(value: Any) -> Decimal:
+    """A number in plain digits, with at most six decimals."""
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        value = str(value)
+    text = _text(value)
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text!r} is not a number")
+    return Decimal(text)
+
+
+def parse_moment(value: str, where: ZoneInfo) -> datetime:
+    """`2026-11-23`, `2026-11-23 09:00[:30]` or the same with T and an offset, as an instant in UTC.
+
+    A day alone is its beginning. Without an offset the time is local to `where`.
+    """
+    text = value.strip()
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", text):
+        raise ValueError(f"{value!r} is not a time; write 2026-11-23 or 2026-11-23T09:00 (an offset may follow)")
+    try:
+        found = datetime.fromisoformat(text)
+        local = found if found.tzinfo else found.replace(tzinfo=where)
+        return local.astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{value!r} is not a time that exists") from None
+
+
+def parse_day(value: Any) -> date:
+    """`2026-11-23`."""
+    text = _text(value)
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        raise ValueError(f"{text!r} is not a day; write year, month and day, such as 2026-11-23")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a day that exists") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        kind = {dict: "a mapping", list: "a list", type(None): "nothing"}.get(type(value), "another kind of value")
+        raise ValueError(f"expected a short text here, found {kind}")
+    return value.strip()
+
+
+
+SPAN_SCHEMA = {"type": "string", "pattern": r"^\d+(m|h|d|w)$", "examples": ["30d", "12h", "2w"]}
+
+Span = Annotated[int, BeforeValidator(parse_span), PlainSerializer(span_text, return_type=str), WithJsonSchema(SPAN_SCHEMA)]
+RateText = Annotated[
+    Rate,
+    BeforeValidator(parse_rate),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+ per \d+(m|h|d|w)$", "examples": ["1 per 20d"]}),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$", "examples": ["10%"]}),
+]
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(parse_time),
+    WithJsonSchema({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$", "examples": ["22:00"]}),
+]
+SendText = Annotated[
+    Send,
+    BeforeValidator(parse_send),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(on|\d+(m|h|d|w) (before|after)) [\w-]+$",
+            "examples": ["5d before due", "on due", "3d after due", "7d after purchase", "2d after heads_up"],
+        }
+    ),
+]
+Flag = Annotated[bool, BeforeValidator(parse_flag), WithJsonSchema({"type": "boolean"})]
+Whole = Annotated[int, BeforeValidator(parse_whole), WithJsonSchema({"type": "integer"})]
+Number = Annotated[Decimal, BeforeValidator(parse_number), WithJsonSchema({"type": "number"})]
+Day = Annotated[date, BeforeValidator(parse_day), WithJsonSchema({"type": "string", "format": "date"})]

@@ -1,0 +1,334 @@
+"""What operators write, as typed and frozen values: catalog, segments, ladders, playbooks.
+
+The models check each piece by itself; `load` gives faults their places and checks what pieces say of each
+other; `lint` reads for meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from smr import clock
+from smr.conditions.model import KINDS, All, Condition, Goods, Name, Names, Part
+from smr.notation import Day, Flag, Number, RateText, SendText, Share, Span, TimeOfDay, Whole
+
+Slug = Annotated[
+    str,
+    Field(
+        pattern=r"^[\w][\w-]{0,63}$",
+        description="letters (Chinese too), digits, - and _; at most 64",
+    ),
+]
+
+
+class Cycle(Part):
+    """How long one unit lasts."""
+
+    lasts: Span = Field(description="how long one unit lasts 一个单位用多久")
+    learn: Flag = Field(True, description="false: this word is final, whatever purchases say 是否允许学习")
+    unit: str | None = Field(None, description="what one unit is, for people, such as kg 单位")
+
+
+class ProductEntry(Part):
+    """What the operator knows of one product."""
+
+    lasts: Span | None = Field(None, description="how long one unit of it lasts 一个单位用多久")
+    learn: Flag = True
+    units: Number = Field(1, gt=0, le=10_000, description="units in one piece: a 2 kg bag has 2 一件含几个单位")
+    name: str | None = Field(None, description="shown in messages 商品名")
+    category: Name | None = Field(None, description="overrides the imported category 类目")
+
+
+class Cycles(Part):
+    """Cycles by product, by category, and for everything else."""
+
+    default: Cycle | None = Field(None, description="for lines that nothing else is said of")
+    categories: dict[Name, Cycle] = Field(default_factory=dict)
+    products: dict[Name, ProductEntry] = Field(default_factory=dict)
+
+
+class Catalog(Part):
+    """`catalog.yaml`: the operator's knowledge about products."""
+
+    track: Literal["category", "product", "both"] = Field("category", description="the line whose supply is followed")
+    cycles: Cycles = Cycles()
+
+
+class Segment(Part):
+    """A named set of customers."""
+
+    title: str | None = None
+    where: Condition
+
+
+class Rung(Part):
+    """One stage of a ladder; without a condition it takes everyone who came so far."""
+
+    stage: Name
+    title: str | None = None
+    where: Condition | None = None
+
+
+class SegmentsFile(Part):
+    """`segments.yaml`: segments, and ladders of exclusive stages."""
+
+    segments: dict[Slug, Segment] = Field(default_factory=dict)
+    ladders: dict[Slug, Annotated[tuple[Rung, ...], Field(min_length=1, max_length=50)]] = Field(default_factory=dict)
+
+
+class RunsOut(Part):
+    """A supply runs out: of these categories or products, or of any followed line."""
+
+    runs_out: Goods
+
+
+class Purchased(Part):
+    """Something was bought; one round per order."""
+
+    purchase: Goods
+
+
+class ScheduleTimes(Part):
+    """The times of a schedule, in the shop's zone: days and a time, or a cron expression."""
+
+    every: Names | None = Field(None, description="day, or days of the week such as [tue, thu], or of the month such as [1, 15]")
+    at: TimeOfDay | None = Field(None, description="time of day, such as 10:00")
+    cron: str | None = Field(None, description="minute hour day month weekday; 0 and 7 are Sunday")
+    from_: Day | None = Field(None, alias="from", description="first day")
+    until: Day | None = Field(None, description="last day")
+
+    @model_validator(mode="after")
+    def _one(self) -> ScheduleTimes:
+        if (self.cron is None) == (self.every is None):
+            raise ValueError("say either every (with at) or cron")
+        if self.every is not None and self.at is None:
+            raise ValueError("say at what time, such as at: 10:00")
+        return self
+
+
+class Scheduled(Part):
+    """At set times, for everybody in `who`."""
+
+    schedule: ScheduleTimes
+
+
+class DateOf(Part):
+    """A day in the customer's life."""
+
+    field: Annotated[str, Field(pattern=r"^(birthday|first_purchase|attributes\.[^.]{1,100})$")]
+    every: Literal["year", "once"] = "year"
+
+
+class OnDate(Part):
+    """A day in the customer's life, such as a birthday, each year or once."""
+
+    date: DateOf
+
+
+TRIGGERS: dict[str, type[Part]] = {"runs_out": RunsOut, "purchase": Purchased, "schedule": Scheduled, "date": OnDate}
+
+
+def _single_key(known: Mapping[str, Any]) -> Any:
+    def find(value: Any) -> str | None:
+        if isinstance(value, Part):
+            return f"«{next(iter(type(value).model_fields)).rstrip('_')}»"
+        if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in known:
+            return f"«{next(iter(value))}»"
+        return None
+
+    return find
+
+
+Trigger = Annotated[
+    Annotated[RunsOut, Tag("«runs_out»")]
+    | Annotated[Purchased, Tag("«purchase»")]
+    | Annotated[Scheduled, Tag("«schedule»")]
+    | Annotated[OnDate, Tag("«date»")],
+    Discriminator(_single_key(TRIGGERS)),
+]
+
+
+class StopOnPurchase(Part):
+    """Stop when such goods were bought after the anchor."""
+
+    purchase: Goods
+
+
+class StopOnRefund(Part):
+    """Stop when the anchor's purchase was refunded (`anchor`), or anything since the anchor (`any`)."""
+
+    refund: Literal["anchor", "any"]
+
+
+class StopOnCondition(Part):
+    """Stop when a condition holds."""
+
+    where: Condition
+
+
+STOPS: dict[str, type[Part]] = {"purchase": StopOnPurchase, "refund": StopOnRefund, "where": StopOnCondition}
+Stop = Annotated[
+    Annotated[StopOnPurchase, Tag("«purchase»")]
+    | Annotated[StopOnRefund, Tag("«refund»")]
+    | Annotated[StopOnCondition, Tag("«where»")],
+    Discriminator(_single_key(STOPS)),
+]
+
+
+class Link(Part):
+    """A link shown as a card."""
+
+    title: str
+    url: str
+    description: str = ""
+    image: str = ""
+
+
+class Image(Part):
+    """A picture."""
+
+    url: str
+
+
+class MiniProgram(Part):
+    """A mini-program card."""
+
+    title: str
+    appid: str
+    page: str
+
+
+class File(Part):
+    """A file."""
+
+    name: str
+    url: str
+
+
+class Attachment(Part):
+    """One attachment; its texts are templates."""
+
+    link: Link | None = None
+    image: Image | None = None
+    mini_program: MiniProgram | None = None
+    file: File | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Attachment:
+        if sum(part is not None for part in (self.link, self.image, self.mini_program, self.file)) != 1:
+            raise ValueError("one attachment is one of link, image, mini_program, file")
+        return self
+
+
+class Step(Part):
+    """One message of a playbook."""
+
+    name: Slug
+    send: SendText = Field(description="when: 5d before due, on due, 3d after due, 2d after NAME-OF-A-STEP")
+    via: Names = Field(("wecom",), description="channels; the first that may reach the customer is taken")
+    when: Condition | None = Field(None, description="only for customers of whom this holds")
+    subject: str | None = Field(None, description="a template in one line, for channels with a subject")
+    message: str | None = Field(None, description="the text, a template")
+    template: str | None = Field(None, description="a file with the text, beside the playbooks")
+    html: str | None = Field(None, description="an HTML text, a template, for channels that have it")
+    html_template: str | None = Field(None, description="a file with the HTML text")
+    attach: Annotated[tuple[Attachment, ...], Field(max_length=9)] = ()
+    useful_for: Span | None = Field(None, description="later than this it is not sent any more")
+
+    @model_validator(mode="after")
+    def _one_text(self) -> Step:
+        if (self.message is None) == (self.template is None):
+            raise ValueError("a step has one text: say either message or template")
+        if self.html is not None and self.html_template is not None:
+            raise ValueError("say either html or html_template")
+        return self
+
+
+class Limits(Part):
+    """How much a playbook may send."""
+
+    per_customer: RateText | None = Field(
+        None, description="rounds (anchors) a customer may be reminded of, such as 1 per 20d; steps of one round are not counted"
+    )
+    per_run: Whole | None = Field(None, ge=1, description="messages in one run; the rest waits")
+
+
+class Goal(Part):
+    """What counts as success."""
+
+    purchase: Goods
+    within: Span = 14 * clock.DAY
+
+
+def _backfill(value: Any) -> Any:
+    return 0 if value == "none" else value
+
+
+class Playbook(Part):
+    """One playbook: for whom, when, what, and when not."""
+
+    name: Slug
+    title: str | None = None
+    description: str | None = None
+    requires: str | None = Field(None, description="the least version of smr, such as smr>=0.1")
+    status: Literal["draft", "live", "paused"] = "draft"
+    priority: Whole = Field(50, ge=0, le=100, description="the higher wins where only one may write")
+    purpose: Name = Field("marketing", description="what customers consented to 同意的用途")
+    trigger: Trigger
+    who: Condition | None = Field(None, description="only customers of whom this holds")
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=50)]
+    stop_when: Annotated[tuple[Stop, ...], Field(max_length=50)] = ()
+    limits: Limits = Limits()
+    holdout: Share = Field(0.0, description="share of customers who are not written to, to compare with")
+    goal: Goal | None = None
+    backfill: Annotated[Span | Literal[0], BeforeValidator(_backfill)] | None = Field(
+        None, description="on going live: none, or how late a step may be; where not said, as late as it is useful"
+    )
+
+    def step(self, name: str) -> Step:
+        """The step of that name."""
+        return next(step for step in self.steps if step.name == name)
+
+    @property
+    def shown(self) -> str:
+        """What people call it."""
+        return self.title or self.name
+
+
+@dataclass(frozen=True)
+class Library:
+    """A loaded folder: everything the operator wrote, checked, in the order it is to be used.
+
+    `segments` are ordered so that each comes after those it uses; `playbooks` by falling priority, then
+    name. `texts` has the content of each template file by its path in the folder. `versions` names the
+    content of each playbook (its file and templates) by a hash; `version` that of the whole folder.
+    """
+
+    folder: Path
+    catalog: Catalog = Catalog()
+    segments: Mapping[str, Segment] = field(default_factory=dict)
+    ladders: Mapping[str, tuple[Rung, ...]] = field(default_factory=dict)
+    playbooks: tuple[Playbook, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+
+    def playbook(self, name: str) -> Playbook:
+        """The playbook of that name."""
+        return next(playbook for playbook in self.playbooks if playbook.name == name)
+
+    def body(self, step: Step) -> str:
+        """The source of a step's text."""
+        return step.message if step.message is not None else self.texts[step.template or ""]
+
+    def html(self, step: Step) -> str | None:
+        """The source of a step's HTML text, if it has one."""
+        return self.texts[step.html_template] if step.html_template else step.html
+
+
+__all__ = ["KINDS", "All", "Condition", "Library", "Part", "Playbook", "Step"]

@@ -1,0 +1,67 @@
+"""What a run decided, for whom and why."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from smr.database.columns import Json, Key, Utc
+from smr.tables.base import customer_owned, metadata
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column("slot", sa.Text, nullable=False),
+    sa.Column("now_at", Utc, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # running | done | stopped
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("lease_until", Utc, nullable=False),  # by the database's clock
+    sa.Column("started_at", Utc, nullable=False),
+    sa.Column("finished_at", Utc),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("counts", Json),
+    sa.UniqueConstraint("slot"),
+    info={"owner": "engine"},
+)
+sa.Index(
+    "runs_one_running",
+    runs.c.state,
+    unique=True,
+    sqlite_where=sa.text("state = 'running'"),
+    postgresql_where=sa.text("state = 'running'"),
+)
+
+candidates = customer_owned(
+    "candidates",
+    sa.Column("playbook", Key, nullable=False),
+    sa.Column("step", Key, nullable=False),
+    sa.Column("anchor", Key, nullable=False),
+    sa.Column("anchor_at", Utc, nullable=False),
+    sa.Column("kind", Key),  # the supply's line, where the trigger has one
+    sa.Column("line", Key),
+    sa.Column("product_id", Key),
+    sa.Column("quantity", sa.Double),
+    sa.Column("runs_out_at", Utc),
+    sa.Column("due_at", Utc, nullable=False),
+    sa.Column("expires_at", Utc, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # due | accepted | blocked | held_out | expired
+    sa.Column("reason", sa.Text),
+    sa.Column("channel", Key),
+    sa.Column("send_after", Utc),  # deferred until then (quiet hours)
+    sa.Column("run_id", sa.BigInteger, nullable=False),  # the run that last found it due
+    sa.Column("judged_at", Utc),
+    sa.Column("queued_at", Utc),  # its message is in the outbox
+    key=("playbook", "step", "anchor"),
+)
+
+OPEN = sa.text("queued_at IS NULL AND state IN ('due', 'blocked', 'accepted')")
+"""Candidates that a run still has to judge; the text is the predicate of their index."""
+
+sa.Index(
+    "candidates_open",
+    candidates.c.playbook,
+    candidates.c.step,
+    candidates.c.bucket,
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
+)

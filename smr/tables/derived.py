@@ -1,0 +1,93 @@
+"""What follows from facts, playbooks and the clock. Can be dropped and rebuilt with the same result.
+
+`changed_customers` tells a refresh whom to look at. Its rows are written in the transaction of the fact,
+each with the number of its import, so that a refresh deletes only the marks it has seen.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from smr.database.columns import Key, Utc
+from smr.tables.base import customer_owned, metadata
+
+changed_customers = customer_owned(
+    "changed_customers",
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    key=("import_id",),
+)
+
+# Customers with at least one purchase.
+buyers = customer_owned(
+    "buyers",
+    sa.Column("orders", sa.Integer, nullable=False),
+    sa.Column("first_purchased_at", Utc, nullable=False),
+    sa.Column("last_purchased_at", Utc, nullable=False),
+)
+sa.Index("buyers_last_purchase", buyers.c.last_purchased_at)
+
+# What a customer has left of a line (a category or a product), and when it runs out.
+supplies = customer_owned(
+    "supplies",
+    sa.Column("kind", Key, nullable=False),  # category | product
+    sa.Column("line", Key, nullable=False),
+    sa.Column("anchor", Key, nullable=False),  # the line's last purchase: order/product#line
+    sa.Column("last_purchased_at", Utc, nullable=False),
+    sa.Column("product_id", Key, nullable=False),
+    sa.Column("quantity", sa.Double, nullable=False),
+    sa.Column("purchases", sa.Integer, nullable=False),
+    sa.Column("runs_out_at", Utc, nullable=False),
+    sa.Column("unit_lasts", sa.BigInteger, nullable=False),  # seconds one unit lasts
+    sa.Column("basis", sa.Text, nullable=False),
+    sa.Column("spread", sa.BigInteger),  # seconds
+    key=("kind", "line"),
+)
+sa.Index("supplies_run_out", supplies.c.kind, supplies.c.line, supplies.c.runs_out_at)
+
+# How long one unit of a line lasts. Written from the catalog, and later from what is learned.
+cycles = sa.Table(
+    "cycles",
+    metadata,
+    sa.Column("kind", Key, primary_key=True),  # default | category | product
+    sa.Column("line", Key, primary_key=True),
+    sa.Column("unit_lasts", sa.BigInteger, nullable=False),  # seconds
+    sa.Column("learn", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("basis", sa.Text, nullable=False),
+    info={"owner": "reference"},
+)
+
+# Open while `left_at` is empty; earlier stays are kept.
+members = customer_owned(
+    "members",
+    sa.Column("segment", Key, nullable=False),
+    sa.Column("entered_at", Utc, nullable=False),
+    sa.Column("left_at", Utc),
+    key=("segment", "entered_at"),
+)
+sa.Index(
+    "members_one_open",
+    members.c.bucket,
+    members.c.customer_id,
+    members.c.segment,
+    unique=True,
+    sqlite_where=members.c.left_at.is_(None),
+    postgresql_where=members.c.left_at.is_(None),
+)
+
+stages = customer_owned(
+    "stages",
+    sa.Column("ladder", Key, nullable=False),
+    sa.Column("entered_at", Utc, nullable=False),
+    sa.Column("stage", Key, nullable=False),
+    sa.Column("left_at", Utc),
+    key=("ladder", "entered_at"),
+)
+sa.Index(
+    "stages_one_open",
+    stages.c.bucket,
+    stages.c.customer_id,
+    stages.c.ladder,
+    unique=True,
+    sqlite_where=stages.c.left_at.is_(None),
+    postgresql_where=stages.c.left_at.is_(None),
+)

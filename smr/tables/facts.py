@@ -1,0 +1,118 @@
+"""What happened in the shop, as it was told to us. Facts are added, never edited by the engine."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from smr.database.columns import Json, Key, Utc
+from smr.tables.base import customer_owned, metadata
+
+customers = customer_owned(
+    "customers",
+    sa.Column("dice", sa.Integer, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("gender", sa.Text),
+    sa.Column("birthday", sa.Text),  # YYYY-MM-DD
+    sa.Column("zone", sa.Text),
+    sa.Column("locale", sa.Text),
+    sa.Column("staff_id", Key),
+    sa.Column("store_id", Key),
+    sa.Column("attributes", Json),
+    sa.Column("first_seen_at", Utc, nullable=False),
+    clustered=False,
+)
+
+addresses = customer_owned(
+    "addresses",
+    sa.Column("channel", Key, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("undeliverable_since", Utc),
+    key=("channel",),
+)
+
+# Append-only. The latest row of a channel and purpose counts; '*' stands for every channel or purpose.
+consents = customer_owned(
+    "consents",
+    sa.Column("channel", Key, nullable=False),
+    sa.Column("purpose", Key, nullable=False),
+    sa.Column("decided_at", Utc, nullable=False),
+    sa.Column("granted", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("source", sa.Text),
+    key=("channel", "purpose", "decided_at", "granted"),
+)
+
+# One bought line. Its identity leaves the time out, so that a corrected time is seen as a difference
+# and never as a second purchase. Lines of one order share a timestamp: "later" compares time and line.
+purchases = customer_owned(
+    "purchases",
+    sa.Column("order_id", Key, nullable=False),
+    sa.Column("product_id", Key, nullable=False),
+    sa.Column("line_no", sa.Integer, nullable=False),
+    sa.Column("purchased_at", Utc, nullable=False),
+    sa.Column("quantity", sa.Double, nullable=False),
+    sa.Column("amount", sa.BigInteger),  # of the whole line, minor units
+    sa.Column("currency", sa.Text),
+    sa.Column("delivered_at", Utc),
+    sa.Column("kind", sa.Text),  # empty: a sale; or sample, gift
+    key=("order_id", "product_id", "line_no"),
+)
+
+# Points at a line, which may not have arrived yet. An empty quantity takes the whole line back.
+refunds = customer_owned(
+    "refunds",
+    sa.Column("refund_id", Key, nullable=False),
+    sa.Column("order_id", Key, nullable=False),
+    sa.Column("product_id", Key, nullable=False),
+    sa.Column("line_no", sa.Integer, nullable=False),
+    sa.Column("refunded_at", Utc, nullable=False),
+    sa.Column("quantity", sa.Double),
+    sa.Column("amount", sa.BigInteger),
+    key=("refund_id", "order_id", "product_id", "line_no"),
+)
+
+interactions = customer_owned(
+    "interactions",
+    sa.Column("interaction_id", Key, nullable=False),
+    sa.Column("happened_at", Utc, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("channel", Key),
+    sa.Column("content", sa.Text),
+    sa.Column("attributes", Json),
+    key=("interaction_id",),
+    clustered=False,
+)
+
+tags = customer_owned(
+    "tags",
+    sa.Column("tag", Key, nullable=False),
+    sa.Column("source", sa.Text),
+    sa.Column("set_at", Utc, nullable=False),
+    sa.Column("expires_at", Utc),
+    key=("tag",),
+)
+
+imports = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("import_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("started_at", Utc, nullable=False),
+    sa.Column("finished_at", Utc),
+    sa.Column("counts", Json),
+    sa.Column("cursor", sa.Text),  # how far an incremental source has been read
+    info={"owner": "engine"},
+)
+
+rejected_rows = sa.Table(
+    "rejected_rows",
+    metadata,
+    sa.Column("rejected_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column("import_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("line", sa.BigInteger, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("content", sa.Text),
+    info={"owner": "engine"},
+)

@@ -1,0 +1,58 @@
+"""Small tables that every rule may read and that are written rarely."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from smr.database.columns import Json, Key, Utc
+from smr.tables.base import metadata
+
+products = sa.Table(
+    "products",
+    metadata,
+    sa.Column("product_id", Key, primary_key=True),
+    sa.Column("name", sa.Text),
+    sa.Column("category", Key),
+    sa.Column("price", sa.BigInteger),
+    sa.Column("currency", sa.Text),
+    sa.Column("units", sa.Double, nullable=False, server_default="1"),  # units of use in one piece: a 2 kg bag has 2
+    sa.Column("attributes", Json),
+    info={"owner": "reference"},
+)
+
+staff = sa.Table(
+    "staff",
+    metadata,
+    sa.Column("staff_id", Key, primary_key=True),
+    sa.Column("name", sa.Text),
+    info={"owner": "reference"},
+)
+
+stores = sa.Table(
+    "stores",
+    metadata,
+    sa.Column("store_id", Key, primary_key=True),
+    sa.Column("name", sa.Text),
+    info={"owner": "reference"},
+)
+
+calendar = sa.Table(
+    "calendar",
+    metadata,
+    sa.Column("day", sa.Text, primary_key=True),  # YYYY-MM-DD
+    sa.Column("kind", sa.Text, nullable=False),  # holiday | workday (a make-up workday)
+    sa.Column("name", sa.Text),
+    info={"owner": "reference"},
+)
+
+# What is known of each playbook that ever ran: the version last seen, and since when it has been live.
+publications = sa.Table(
+    "publications",
+    metadata,
+    sa.Column("playbook", Key, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("live_since", Utc),
+    sa.Column("seen_at", Utc, nullable=False),
+    info={"owner": "reference"},
+)

@@ -1,0 +1,40 @@
+"""How reasons and states are said to people, in English and Chinese."""
+
+from __future__ import annotations
+
+from smr.events import Reason
+
+REASONS: dict[Reason, tuple[str, str]] = {
+    Reason.PAUSED: ("the playbook is not live", "剧本未上线或已暂停"),
+    Reason.EXPIRED: ("too late to be useful", "已过有效期"),
+    Reason.BEFORE_PUBLICATION: ("was due before the playbook went live", "到期日早于剧本上线"),
+    Reason.NOT_DUE: ("no longer due: the day moved or its purchase is gone", "不再到期(日期变化或购买已撤销)"),
+    Reason.REFUNDED: ("the purchase was refunded", "该笔购买已退款"),
+    Reason.BOUGHT_ALREADY: ("has bought again already", "已经复购"),
+    Reason.STOPPED: ("a stop_when condition holds", "满足停止条件"),
+    Reason.NOT_IN_SEGMENT: ("is not among those the playbook is for", "不在剧本人群内"),
+    Reason.STEP_CONDITION: ("the step's own condition does not hold", "不满足该步骤条件"),
+    Reason.COMPLAINT_OPEN: ("has an open complaint", "投诉处理中"),
+    Reason.UNREACHABLE: ("has no address on the step's channels", "所选渠道没有联系方式"),
+    Reason.OPTED_OUT: ("has opted out", "客户已退订"),
+    Reason.NO_CONSENT: ("has given no consent", "没有客户同意记录"),
+    Reason.QUIET_HOURS: ("quiet hours last longer than the message is useful", "免打扰时段内,且之后已失效"),
+    Reason.FREQUENCY_CAP: ("has been written to often enough", "已达触达频次上限"),
+    Reason.SUPERSEDED: ("another playbook's message won by priority", "让位于优先级更高的剧本"),
+    Reason.PER_RUN_LIMIT: ("the playbook's limit for one run is reached", "已达单次运行上限"),
+    Reason.BLAST_LIMIT: ("the run wanted to write to unusually many customers", "单次触达客户过多,已停下待确认"),
+    Reason.HOLDOUT: ("is held out to compare with", "对照组,不发送"),
+    Reason.TEMPLATE: ("the text could not be rendered for this customer", "模板渲染失败"),
+    Reason.DELETED: ("the playbook was deleted", "剧本已删除"),
+    Reason.OPERATOR: ("stopped by an operator", "运营人员取消"),
+}
+"""Each reason in English and in Chinese."""
+
+
+def reason_in(language: str, reason: str) -> str:
+    """A reason as a short sentence; an unknown one as it is."""
+    try:
+        english, chinese = REASONS[Reason(reason)]
+    except ValueError:
+        return reason
+    return chinese if language == "zh" else english
