@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from smr import clock
-from smr.notation import Flag, Number, RateText, Share, Span, TimeOfDay, Whole
+from smr.notation import Flag, Rate, RateText, Share, Span, TimeOfDay, Whole
 
 KNOWN_CHANNELS = ("wecom", "wecom_moments", "wecom_group", "sms", "email", "webhook", "staff")
 """Channel names that need no entry in config.yaml: each maps to the embedded file channel."""
@@ -69,7 +69,8 @@ class PolicySettings(Part):
     """The contact policy: what holds for all playbooks together."""
 
     caps: tuple[RateText, ...] = Field(
-        (), description="at most so many personal messages per customer, such as [1 per 1d, 8 per 30d]"
+        (Rate(1, clock.DAY), Rate(8, 30 * clock.DAY)),
+        description="at most so many personal messages per customer, such as [1 per 1d, 8 per 30d]",
     )
     quiet_hours: QuietHours | None = Field(None, description="such as {from: 21:00, to: 09:00}; waiting, not lost")
     blast_limit: Share | None = Field(

@@ -39,11 +39,13 @@ candidates = customer_owned(
     sa.Column("anchor_at", Utc, nullable=False),
     sa.Column("kind", Key),  # the supply's line, where the trigger has one
     sa.Column("line", Key),
+    sa.Column("order_id", Key),  # of the anchor's purchase, where it is one
     sa.Column("product_id", Key),
     sa.Column("quantity", sa.Double),
     sa.Column("runs_out_at", Utc),
     sa.Column("due_at", Utc, nullable=False),
     sa.Column("expires_at", Utc, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # due | accepted | blocked | held_out | expired
     sa.Column("reason", sa.Text),
     sa.Column("channel", Key),

@@ -14,6 +14,7 @@ from smr.tables.base import customer_owned, metadata
 changed_customers = customer_owned(
     "changed_customers",
     sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Column("taken_by", sa.BigInteger),  # the run that is looking at it
     key=("import_id",),
 )
 
@@ -31,7 +32,7 @@ supplies = customer_owned(
     "supplies",
     sa.Column("kind", Key, nullable=False),  # category | product
     sa.Column("line", Key, nullable=False),
-    sa.Column("anchor", Key, nullable=False),  # the line's last purchase: order/product#line
+    sa.Column("order_id", Key, nullable=False),  # of the line's last purchase
     sa.Column("last_purchased_at", Utc, nullable=False),
     sa.Column("product_id", Key, nullable=False),
     sa.Column("quantity", sa.Double, nullable=False),
@@ -44,15 +45,16 @@ supplies = customer_owned(
 )
 sa.Index("supplies_run_out", supplies.c.kind, supplies.c.line, supplies.c.runs_out_at)
 
-# How long one unit of a line lasts. Written from the catalog, and later from what is learned.
+# How long one unit of a line lasts, and what else the catalog says of a product.
 cycles = sa.Table(
     "cycles",
     metadata,
     sa.Column("kind", Key, primary_key=True),  # default | category | product
     sa.Column("line", Key, primary_key=True),
-    sa.Column("unit_lasts", sa.BigInteger, nullable=False),  # seconds
+    sa.Column("unit_lasts", sa.BigInteger),  # seconds; empty: the catalog does not say
     sa.Column("learn", sa.Boolean(create_constraint=False), nullable=False),
-    sa.Column("basis", sa.Text, nullable=False),
+    sa.Column("category", Key),  # of a product, instead of the imported one
+    sa.Column("units", sa.Double),  # in one piece of a product, instead of the imported number
     info={"owner": "reference"},
 )
 
