@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from smr.database import Database, open_database
+from smr.database.migrate import mark_current
 from smr.tables import metadata
 
 
@@ -55,6 +56,7 @@ def database(database_url: str) -> Iterator[Database]:
     opened = open_database(database_url)
     with opened.write() as connection:
         metadata.create_all(connection)
+        mark_current(connection)
     yield opened
     opened.close()
 
@@ -65,5 +67,6 @@ def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     opened = open_database(f"sqlite:///{tmp_path}/shop.db")
     with opened.write() as connection:
         metadata.create_all(connection)
+        mark_current(connection)
     yield opened
     opened.close()

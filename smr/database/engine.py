@@ -133,7 +133,8 @@ def _parse(url: str) -> URL:
 def _sqlite(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
         _check_path(Path(url.database))
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
+    waiting = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+    engine = sa.create_engine(url, connect_args=waiting)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(raw: Any, _record: Any) -> None:
@@ -160,7 +161,9 @@ def _sqlite(url: URL) -> Engine:
 def _check_path(path: Path) -> None:
     folder = path.resolve().parent
     if not folder.is_dir():
-        raise OperatorError(f"database_path: the folder {folder} does not exist. Create it, or change database.url.")
+        raise OperatorError(
+            f"database_path: the folder {folder} does not exist. Create it, or change database.url."
+        )
     if path.is_dir():
         raise OperatorError(f"database_path: {path} is a folder. Name a file in it, such as {path}/smr.db.")
     if not path.exists():
