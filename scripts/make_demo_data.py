@@ -43,19 +43,20 @@ LINES: dict[str, tuple[str, ...]] = {
 }
 ONLY_PAPER = {"plate", "cup"}
 
-FAMILY_ZH = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+FAMILY_ZH = "王 李 张 刘 陈 杨 赵 黄 周 吴 徐 孙 胡 朱 高 林 何 郭 马 罗"
 GIVEN_ZH = (
     "芳 秀英 敏 静 丽 强 磊 洋 艳 勇 杰 娟 涛 明 超 秀兰 霞 平 刚 桂英 "
     "子涵 雨桐 欣怡 浩然 思远 梦琪 若溪 一鸣 嘉怡 晓彤"
-).split()
+)
 GIVEN_EN = (
     "Ana Ben Cleo Dan Eve Finn Grace Hugo Isla Jack Kit Lena Max Nora Owen Poppy Quinn Rosa Sam Tess Uma "
     "Vera Will Yara Zoe Ivy Leo Mia Noah Ruth"
-).split()
+)
 FAMILY_EN = (
-    "Archer Bell Carter Dale Ellis Ford Gray Hart Irwin Jones King Lane Marsh Nash Owens Price Reed Shaw Todd Webb"
-).split()
-STAFF = ("s01", "s02", "s03", "s04", "s05", "s06")
+    "Archer Bell Carter Dale Ellis Ford Gray Hart Irwin Jones King Lane Marsh Nash Owens Price "
+    "Reed Shaw Todd Webb"
+)
+STAFF = "s01 s02 s03 s04 s05 s06"
 
 
 def draw(key: str, what: str, sides: int) -> int:
@@ -73,15 +74,14 @@ def is_used_up(category: str, description: str) -> bool:
 def customer(key: str, first: datetime, number: int) -> dict[str, Any]:
     """One invented customer; `number` gives the telephone number, of the range kept free for fiction."""
     chinese = draw(key, "locale", 2) == 0
-    name = _chinese_name(key) if chinese else _english_name(key)
     reach = draw(key, "reach", 100)
     return {
         "customer_id": key,
-        "name": "" if draw(key, "nameless", 20) == 0 else name,
+        "name": _name(key, chinese),
         "birthday": _birthday(key),
         "zone": _zone(key, chinese),
         "locale": "zh" if chinese else "en",
-        "staff_id": STAFF[draw(key, "staff", len(STAFF))],
+        "staff_id": _pick(key, "staff", STAFF),
         "first_seen_at": first.isoformat(),
         "wecom": f"wm_demo_{sha256(key.encode()).hexdigest()[:12]}" if reach < 78 else "",
         "sms": f"+447700900{number:03d}" if 60 <= reach < 94 and number < 1000 else "",
@@ -119,12 +119,17 @@ def refund(row: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _chinese_name(key: str) -> str:
-    return FAMILY_ZH[draw(key, "family", len(FAMILY_ZH))] + GIVEN_ZH[draw(key, "given", len(GIVEN_ZH))]
+def _pick(key: str, what: str, names: str) -> str:
+    known = names.split(" ")
+    return known[draw(key, what, len(known))]
 
 
-def _english_name(key: str) -> str:
-    return f"{GIVEN_EN[draw(key, 'given', len(GIVEN_EN))]} {FAMILY_EN[draw(key, 'family', len(FAMILY_EN))]}"
+def _name(key: str, chinese: bool) -> str:
+    if draw(key, "nameless", 20) == 0:
+        return ""
+    if chinese:
+        return _pick(key, "family", FAMILY_ZH) + _pick(key, "given", GIVEN_ZH)
+    return f"{_pick(key, 'given', GIVEN_EN)} {_pick(key, 'family', FAMILY_EN)}"
 
 
 def _birthday(key: str) -> str:
