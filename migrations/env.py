@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import context
-from smr.tables import metadata
 from sqlalchemy.engine import Connection
+
+from smr.tables import metadata
 
 
 def run(connection: Connection) -> None:
