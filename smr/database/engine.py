@@ -15,9 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from smr.errors import OperatorError, StateError
+from smr.database.refusals import explain
+from smr.errors import OperatorError
 
 BUSY_TIMEOUT_MS = 20_000
 PAGE_CACHE_KIB = 16_384
@@ -54,7 +55,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading: one snapshot on SQLite, read committed on PostgreSQL."""
-        with self.engine.connect() as connection:
+        with self.explained(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -75,16 +76,58 @@ class Database:
                     transaction.rollback()
 
     @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One connection for several transactions; its temporary tables last until the block ends."""
+        with self.explained(), self.engine.connect() as connection:
+            connection.detach()
+            yield Session(self, connection)
+
+    @contextmanager
     def _writer(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection:
-            try:
-                yield connection.execution_options(smr_write=True)
-            except OperationalError as error:
-                raise explain(error, self) from error
+        with self.explained(), self.engine.connect() as connection:
+            yield connection.execution_options(smr_write=True)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn the database's refusals (busy, full, read-only, damaged, gone) into StateErrors."""
+        try:
+            yield
+        except DBAPIError as error:
+            meaning = explain(error, self.shown_url, BUSY_TIMEOUT_MS // 1000)
+            if meaning is None:
+                raise
+            raise meaning from error
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+class Session:
+    """One connection on which transactions follow each other."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self.dialect = database.dialect
+        self._database = database
+        self._connection = connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One writing transaction, committed when the block ends well."""
+        with self._transaction(writing=True) as connection:
+            yield connection
+
+    @contextmanager
+    def aside(self) -> Iterator[Connection]:
+        """A transaction that writes temporary tables only: it keeps no other writer waiting."""
+        with self._transaction(writing=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, writing: bool) -> Iterator[Connection]:
+        connection = self._connection.execution_options(smr_write=writing)
+        with self._database.explained(), connection.begin():
+            yield connection
 
 
 def open_database(url: str) -> Database:
@@ -96,21 +139,6 @@ def open_database(url: str) -> Database:
     if parsed.get_backend_name() == "sqlite":
         return Database(_sqlite(parsed))
     return Database(_postgresql(parsed))
-
-
-def explain(error: OperationalError, database: Database) -> Exception:
-    """What a database refusal means for the operator; the error itself where nothing is known."""
-    text = str(error.orig).lower()
-    if "locked" in text or "busy" in text:
-        return StateError(
-            f"the database {database.shown_url} is busy: another process has been writing to it for "
-            f"{BUSY_TIMEOUT_MS // 1000} s. Nothing was lost; run the command again."
-        )
-    if "readonly" in text or "read-only" in text:
-        return StateError(f"the database {database.shown_url} is read-only. Check the file's permissions.")
-    if "full" in text:
-        return StateError(f"the disk of {database.shown_url} is full. Free some space and run again.")
-    return error
 
 
 def _parse(url: str) -> URL:
