@@ -8,7 +8,7 @@ have made the tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +16,21 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from smr.database.engine import Database
+from smr.database.files import Progress, backup, file_of, network_drive, silent
 from smr.errors import StateError
+
+log = logging.getLogger(__name__)
 
 HEAD = "0001"
 """The schema version this program works with: the newest file in the folder of migrations."""
 
 LOCK = 0x736D72  # "smr"
+NETWORK_DRIVE = (
+    "the database {url} lies on a network drive ({drive}), where SQLite's locks do not hold. "
+    "Use a local disk, or PostgreSQL."
+)
 
 versions = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), nullable=False))
-
-Progress = Callable[[int, int], None]
-"""Told how many pages are done, of how many."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +63,49 @@ def ensure_current(database: Database) -> None:
 
     Costs one SELECT where the version is right. Raises StateError.
     """
+    warn_of_network_drive(database)
     version = current_version(database)
     if version == HEAD:
         return
     if version is None:
         _create(database)
         return
-    refuse_newer(database, version)
+    _refuse_newer(database, version)
     raise StateError(
         f"the database {database.shown_url} has schema version {version}; this program works with {HEAD}. "
         "Run: smr db upgrade"
     )
 
 
-def refuse_newer(database: Database, version: str) -> None:
-    """Raise StateError where that version is not one this program has ever known."""
+def upgrade(database: Database, progress: Progress = silent) -> Upgraded:
+    """Bring the schema to `HEAD`, in one transaction; a SQLite file that holds rows is copied first.
+
+    Raises StateError for a newer schema and for a database that holds something else.
+    """
+    before = current_version(database)
+    if before is None:
+        _create(database)
+        return Upgraded(before, HEAD)
+    if before == HEAD:
+        return Upgraded(before, HEAD)
+    _refuse_newer(database, before)
+    kept = _backup_before(database, before, progress)
+    with database.write() as connection:
+        lock(connection)
+        if connection.scalar(sa.select(versions.c.version_num)) != HEAD:
+            apply(connection)
+    return Upgraded(before, HEAD, kept)
+
+
+def warn_of_network_drive(database: Database) -> None:
+    """Log a warning where a SQLite file lies on a network drive."""
+    path = file_of(database)
+    drive = network_drive(path) if path else ""
+    if drive:
+        log.warning(NETWORK_DRIVE.format(url=database.shown_url, drive=drive))
+
+
+def _refuse_newer(database: Database, version: str) -> None:
     if version.isdigit() and int(version) <= int(HEAD):
         return
     raise StateError(
@@ -130,6 +162,27 @@ def _create(database: Database) -> None:
                 "an empty database (on PostgreSQL also: an own schema, with ?options=-csearch_path%3DNAME)."
             )
         apply(connection)
+
+
+def _backup_before(database: Database, version: str, progress: Progress) -> Path | None:
+    """Copy the file to one beside it, unless it is empty; PostgreSQL is left to its own tools."""
+    path = file_of(database)
+    if path is None or not _has_rows(database):
+        return None
+    name = f"{path.name}.before-{HEAD}"
+    target = path.with_name(name)
+    while target.exists():
+        name += "~"
+        target = path.with_name(name)
+    backup(database, target, progress)
+    return target
+
+
+def _has_rows(database: Database) -> bool:
+    with database.read() as connection:
+        names = set(sa.inspect(connection).get_table_names()) - {versions.name}
+        tables = [sa.table(name) for name in sorted(names)]
+        return any(connection.scalar(sa.select(sa.literal(1)).select_from(one).limit(1)) for one in tables)
 
 
 def _some(names: list[str]) -> str:
