@@ -1,1 +1,15 @@
-"""To come."""
+"""Guards: one file per reason not to send.
+
+In: candidates found due. Out: the same rows, accepted, blocked with a reason, held out or expired.
+A guard is an SQL expression about one candidate, so the same code judges a million rows in a run, one
+message before it is sent, and one customer when explaining. Guards that compare candidates with each
+other (caps, priority, limits) work on all of a customer's candidates at once. Holdout is judged last.
+"""
+
+from smr.guards.chain import GUARDS, arbitrate, judge, settle
+from smr.guards.limits import limit_run
+from smr.guards.quiet_hours import quiet_now
+from smr.guards.recheck import recheck
+from smr.guards.verdict import Bench, Verdict
+
+__all__ = ["GUARDS", "Bench", "Verdict", "arbitrate", "judge", "limit_run", "quiet_now", "recheck", "settle"]

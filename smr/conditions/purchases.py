@@ -1,0 +1,128 @@
+"""What counts as a purchase: sold, not refunded, not later than now; and which goods it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, FromClause
+
+from smr.conditions.model import Goods
+from smr.tables import cycles, products, purchases, refunds
+
+NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
+"""The instant of the run, whole seconds; bound at execution so that statements are compiled once."""
+
+
+class Who(NamedTuple):
+    """The customer in question: both columns by which customer-owned tables are joined."""
+
+    bucket: ColumnElement[Any]
+    customer_id: ColumnElement[Any]
+
+    @classmethod
+    def of(cls, source: FromClause) -> Who:
+        """The customer of a row of that table or subquery."""
+        return cls(source.c.bucket, source.c.customer_id)
+
+    def owns(self, source: FromClause) -> ColumnElement[bool]:
+        """Whether that row is the customer's."""
+        return sa.and_(source.c.bucket == self.bucket, source.c.customer_id == self.customer_id)
+
+
+def refunded_quantity(line: FromClause) -> ColumnElement[float]:
+    """How many pieces of a purchase line were taken back by now."""
+    back = refunds.alias()
+    total = sa.func.sum(sa.func.coalesce(back.c.quantity, line.c.quantity))
+    return _of_line(sa.func.coalesce(total, 0.0), line, back)
+
+
+def refunded_amount(line: FromClause) -> ColumnElement[int]:
+    """How much of a line's money was paid back by now; in proportion where the refund names no amount."""
+    back = refunds.alias()
+    share = sa.func.coalesce(back.c.quantity, line.c.quantity) / line.c.quantity
+    in_proportion = sa.cast(sa.func.round(line.c.amount * share), sa.BigInteger)
+    total = sa.func.sum(sa.func.coalesce(back.c.amount, in_proportion))
+    return _of_line(sa.func.coalesce(total, 0), line, back)
+
+
+def _of_line(value: ColumnElement[Any], line: FromClause, back: FromClause) -> ColumnElement[Any]:
+    return (
+        sa.select(value)
+        .where(
+            Who.of(line).owns(back),
+            back.c.order_id == line.c.order_id,
+            back.c.product_id == line.c.product_id,
+            back.c.line_no == line.c.line_no,
+            back.c.refunded_at <= NOW,
+        )
+        .correlate(line)
+        .scalar_subquery()
+    )
+
+
+def kept_quantity(line: FromClause) -> ColumnElement[float]:
+    """Pieces of a line that the customer kept, never below zero."""
+    left = line.c.quantity - refunded_quantity(line)
+    return sa.case((left > 0, left), else_=0.0)
+
+
+def sold(line: FromClause) -> ColumnElement[bool]:
+    """Whether a line is a sale known by now; samples and gifts are not."""
+    return sa.and_(line.c.purchased_at <= NOW, sa.or_(line.c.kind.is_(None), line.c.kind == "sale"))
+
+
+def kept(line: FromClause) -> ColumnElement[bool]:
+    """Whether a line is a sale known by now of which something was kept."""
+    return sa.and_(sold(line), line.c.quantity > refunded_quantity(line))
+
+
+def category_of(product: FromClause, entry: FromClause) -> ColumnElement[str]:
+    """A product's category: the catalog's word before the imported one."""
+    return sa.func.coalesce(entry.c.category, product.c.category)
+
+
+def products_of(categories: Sequence[str]) -> sa.Select[tuple[str]]:
+    """The ids of the products of these categories."""
+    entry = cycles.alias()
+    return (
+        sa.select(products.c.product_id)
+        .select_from(
+            products.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id))
+        )
+        .where(category_of(products, entry).in_(categories))
+    )
+
+
+def of_goods(product_id: ColumnElement[Any], goods: Goods) -> list[ColumnElement[bool]]:
+    """The conditions that a product is among these goods; none where all count."""
+    found: list[ColumnElement[bool]] = []
+    if goods.product is not None:
+        found.append(product_id.in_(goods.product))
+    if goods.category is not None:
+        found.append(product_id.in_(products_of(goods.category)))
+    return [sa.or_(*found)] if found else []
+
+
+def line_products(kind: ColumnElement[Any], line: ColumnElement[Any], product_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a product belongs to a followed line, a category or a product itself."""
+    goods, entry = products.alias(), cycles.alias()
+    in_category = (
+        sa.select(sa.literal(1))
+        .select_from(goods.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == goods.c.product_id)))
+        .where(goods.c.product_id == product_id, category_of(goods, entry) == line)
+        # Stands two levels inside a statement, where correlation does not come by itself.
+        .correlate_except(goods, entry)
+        .exists()
+    )
+    return sa.case((kind == "category", in_category), else_=product_id == line)
+
+
+def purchased(who: Who, goods: Goods, within: int | None = None) -> tuple[FromClause, list[ColumnElement[bool]]]:
+    """The customer's kept purchase lines of these goods: the table to select from, and the conditions."""
+    line = purchases.alias()
+    conditions = [who.owns(line), kept(line), *of_goods(line.c.product_id, goods)]
+    if within is not None:
+        conditions.append(line.c.purchased_at > NOW - within)
+    return line, conditions

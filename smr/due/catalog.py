@@ -1,0 +1,50 @@
+"""The operator's catalog as rows that SQL can join: the `cycles` table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from smr.playbook.model import Catalog
+from smr.tables import cycles
+
+EVERYTHING = "*"
+"""The line of the default cycle."""
+
+
+def publish_catalog(connection: Connection, catalog: Catalog) -> bool:
+    """Make `cycles` say what the catalog says; True where that changed anything."""
+    wanted = sorted(_rows(catalog), key=_key)
+    columns = [cycles.c.kind, cycles.c.line, cycles.c.unit_lasts, cycles.c.learn, cycles.c.category, cycles.c.units]
+    present = [dict(row) for row in connection.execute(sa.select(*columns)).mappings()]
+    if sorted(present, key=_key) == wanted:
+        return False
+    connection.execute(sa.delete(cycles))
+    if wanted:
+        connection.execute(sa.insert(cycles), wanted)
+    return True
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str]:
+    return row["kind"], row["line"]
+
+
+def _rows(catalog: Catalog) -> list[dict[str, Any]]:
+    stated = catalog.cycles
+    rows = []
+    if stated.default is not None:
+        rows.append(_row("default", EVERYTHING, stated.default.lasts, stated.default.learn))
+    for name, cycle in stated.categories.items():
+        rows.append(_row("category", name, cycle.lasts, cycle.learn))
+    for name, entry in stated.products.items():
+        units = float(entry.units) if "units" in entry.model_fields_set else None
+        rows.append(_row("product", name, entry.lasts, entry.learn, entry.category, units))
+    return rows
+
+
+def _row(
+    kind: str, line: str, lasts: int | None, learn: bool, category: str | None = None, units: float | None = None
+) -> dict[str, Any]:
+    return {"kind": kind, "line": line, "unit_lasts": lasts, "learn": learn, "category": category, "units": units}

@@ -1,0 +1,329 @@
+"""What makes a step due: each trigger as a SELECT of candidates.
+
+The same SELECT serves a run (all customers of a slice, within the step's window) and explaining (one
+customer, any time). Bases: the run-out, the purchase, the slot, the day, or an earlier step's sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+
+from smr import clock
+from smr.conditions import Who, condition_sql
+from smr.conditions.purchases import category_of, kept, of_goods
+from smr.cron import Cron, cron_of, parse_cron
+from smr.due.supplies import KINDS
+from smr.due.window import Today, Window, useful_for
+from smr.playbook.model import DateOf, Goods, Library, OnDate, Playbook, Purchased, RunsOut, Scheduled, ScheduleTimes, Step
+from smr.settings import Settings
+from smr.tables import buyers, candidates, customers, cycles, messages, products, purchases, supplies
+
+CANDIDATE_COLUMNS = [
+    "bucket",
+    "customer_id",
+    "playbook",
+    "step",
+    "anchor",
+    "anchor_at",
+    "kind",
+    "line",
+    "order_id",
+    "product_id",
+    "quantity",
+    "runs_out_at",
+    "due_at",
+    "expires_at",
+    "priority",
+    "state",
+    "run_id",
+]
+"""What a trigger says of a candidate."""
+
+LOW = sa.bindparam("low", type_=sa.Integer)
+HIGH = sa.bindparam("high", type_=sa.Integer)
+RUN = sa.bindparam("run", type_=sa.BigInteger)
+SINCE = sa.bindparam("since", type_=sa.BigInteger)
+UNTIL = sa.bindparam("until", type_=sa.BigInteger)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A SELECT of candidates and the values to bind with it (beside `low`, `high`, `now` and `run`)."""
+
+    select: sa.Select[Any]
+    bound: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StepDue:
+    """One step of one playbook as the triggers see it."""
+
+    playbook: Playbook
+    step: Step
+    settings: Settings
+    library: Library
+
+    @property
+    def offset(self) -> int:
+        """Seconds from the base to the step."""
+        return self.step.send.offset
+
+    @property
+    def useful(self) -> int:
+        """Seconds for which the step stays useful."""
+        return useful_for(self.step, self.settings)
+
+    def row(self, source: Any, base: ColumnElement[Any], **columns: Any) -> sa.Select[Any]:
+        """The candidate columns for rows of a source; `base` is the instant the step counts from."""
+        due_at = sa.type_coerce(base, sa.BigInteger) + self.offset
+        given: dict[str, Any] = {
+            "bucket": source.c.bucket,
+            "customer_id": source.c.customer_id,
+            "playbook": sa.literal(self.playbook.name, sa.Text),
+            "step": sa.literal(self.step.name, sa.Text),
+            "due_at": due_at,
+            "expires_at": due_at + self.useful,
+            "priority": sa.literal(self.playbook.priority, sa.Integer),
+            "state": sa.literal("due", sa.Text),
+            "run_id": RUN,
+            **columns,
+        }
+        chosen = [given.get(name, sa.cast(sa.null(), candidates.c[name].type)).label(name) for name in CANDIDATE_COLUMNS]
+        return sa.select(*chosen)
+
+
+def candidates_of(
+    playbook: Playbook,
+    step: Step,
+    library: Library,
+    settings: Settings,
+    now: datetime,
+    *,
+    customer: tuple[int, str] | None = None,
+) -> Iterator[Found]:
+    """The SELECTs that find who is due for a step.
+
+    In a run they carry the slice (`:low`, `:high`) and the step's window. With `customer` they are about
+    that customer alone, and the window is left out, so that explaining sees what is not due yet, too.
+    """
+    due = StepDue(playbook, step, settings, library)
+    today = Today(now, settings.shop.tz)
+    window = today.window(step.send, due.useful)
+    if step.send.base not in ("due", "anchor"):
+        select, instant = _after_step(due)
+        yield _limited(select, messages, instant, window, customer)
+        return
+    match playbook.trigger:
+        case RunsOut(runs_out=goods):
+            for select in _runs_out(due, goods):
+                base = supplies.c.runs_out_at if step.send.base == "due" else supplies.c.last_purchased_at
+                yield _limited(select, supplies, base, window, customer)
+        case Purchased(purchase=goods):
+            yield _purchased(due, goods, window, customer)
+        case Scheduled():
+            yield from _scheduled(due, today, window, customer)
+        case OnDate(date=wanted):
+            yield from _on_date(due, wanted, today, window, customer)
+
+
+def _limited(
+    select: sa.Select[Any],
+    table: sa.Table,
+    base: ColumnElement[Any],
+    window: Window,
+    customer: tuple[int, str] | None,
+) -> Found:
+    if customer is not None:
+        return Found(_of_customer(select, table, customer), {})
+    at = sa.type_coerce(base, sa.BigInteger)
+    select = select.where(table.c.bucket.between(LOW, HIGH), at > SINCE, at <= UNTIL)
+    return Found(select, {"since": window.low, "until": window.high})
+
+
+def _of_customer(select: sa.Select[Any], table: Any, customer: tuple[int, str]) -> sa.Select[Any]:
+    bucket, customer_id = customer
+    return select.where(table.c.bucket == bucket, table.c.customer_id == customer_id)
+
+
+def _runs_out(due: StepDue, goods: Goods) -> Iterator[sa.Select[Any]]:
+    """Supplies of the named lines; where none is named, of every followed line."""
+    named = {"category": goods.category, "product": goods.product}
+    for kind in ("category", "product"):
+        lines: Any = named[kind]
+        if not any(named.values()) and kind in KINDS[due.library.catalog.track]:
+            lines = _all_lines(kind)
+        if lines is None:
+            continue
+        base = supplies.c.runs_out_at if due.step.send.base == "due" else supplies.c.last_purchased_at
+        yield due.row(
+            supplies,
+            base,
+            anchor=supplies.c.order_id + "/" + supplies.c.line,
+            anchor_at=supplies.c.last_purchased_at,
+            kind=supplies.c.kind,
+            line=supplies.c.line,
+            order_id=supplies.c.order_id,
+            product_id=supplies.c.product_id,
+            quantity=supplies.c.quantity,
+            runs_out_at=supplies.c.runs_out_at,
+        ).where(supplies.c.kind == kind, supplies.c.line.in_(lines))
+
+
+def _all_lines(kind: str) -> sa.Select[Any]:
+    if kind == "product":
+        return sa.select(products.c.product_id)
+    entry = cycles.alias()
+    joined = products.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id))
+    category = category_of(products, entry)
+    return sa.select(category).select_from(joined).where(category.is_not(None)).distinct()
+
+
+def _purchased(due: StepDue, goods: Goods, window: Window, customer: tuple[int, str] | None) -> Found:
+    """One candidate per order with a kept line of these goods; its line with the greatest product stands for it.
+
+    Buyers are found by their last purchase, so that only those active since the window began are looked at.
+    """
+    line = purchases.alias()
+    at = sa.type_coerce(line.c.purchased_at, sa.BigInteger)
+    place = sa.func.row_number().over(
+        partition_by=[line.c.bucket, line.c.customer_id, line.c.order_id],
+        order_by=[line.c.product_id.desc(), line.c.line_no.desc()],
+    )
+    columns = [line.c[name] for name in ("bucket", "customer_id", "order_id", "product_id", "quantity")]
+    lines = (
+        sa.select(*columns, at.label("purchased_at"), place.label("place"))
+        .select_from(buyers.join(line, Who.of(buyers).owns(line)))
+        .where(kept(line), *of_goods(line.c.product_id, goods))
+    )
+    bound: dict[str, Any] = {}
+    if customer is not None:
+        lines = _of_customer(lines, buyers, customer)
+    else:
+        recent = sa.type_coerce(buyers.c.last_purchased_at, sa.BigInteger) > SINCE
+        lines = lines.where(buyers.c.bucket.between(LOW, HIGH), recent, at > SINCE, at <= UNTIL)
+        bound = {"since": window.low, "until": window.high}
+    bought = lines.subquery("bought")
+    select = due.row(
+        bought,
+        bought.c.purchased_at,
+        anchor=bought.c.order_id,
+        anchor_at=bought.c.purchased_at,
+        order_id=bought.c.order_id,
+        product_id=bought.c.product_id,
+        quantity=bought.c.quantity,
+    ).where(bought.c.place == 1)
+    return Found(select, bound)
+
+
+def _scheduled(due: StepDue, today: Today, window: Window, customer: tuple[int, str] | None) -> Iterator[Found]:
+    """The last slot that is due: slots missed before it are not made up for."""
+    trigger = due.playbook.trigger
+    assert isinstance(trigger, Scheduled)  # noqa: S101
+    at = _last_slot(trigger.schedule, today, window)
+    if at is None:
+        return
+    when = sa.bindparam("slot", type_=sa.BigInteger)
+    select = due.row(
+        customers,
+        when,
+        anchor=sa.bindparam("anchor", type_=sa.Text),
+        anchor_at=when,
+    )
+    # `who` is the audience of a schedule: no row is made for those outside it.
+    if due.playbook.who is not None:
+        select = select.where(condition_sql(due.playbook.who, Who.of(customers), due.settings))
+    yield _days(select, customers, customer, slot=clock.seconds(at), anchor=f"{at.astimezone(today.zone):%Y-%m-%dT%H:%M}")
+
+
+def cron_times(schedule: ScheduleTimes) -> Cron:
+    """The days and times of a schedule."""
+    if schedule.cron is not None:
+        return parse_cron(schedule.cron)
+    assert schedule.every is not None and schedule.at is not None  # noqa: S101
+    return cron_of(schedule.every, schedule.at)
+
+
+def _last_slot(schedule: ScheduleTimes, today: Today, window: Window) -> datetime | None:
+    slot = cron_times(schedule).last_until(
+        clock.moment(window.high), today.zone, since=clock.moment(max(window.low, 0))
+    )
+    if slot is None:
+        return None
+    day = clock.local_day(slot, today.zone)
+    too_early = schedule.from_ is not None and day < schedule.from_
+    too_late = schedule.until is not None and day > schedule.until
+    return None if too_early or too_late else slot
+
+
+def _on_date(
+    due: StepDue, wanted: DateOf, today: Today, window: Window, customer: tuple[int, str] | None
+) -> Iterator[Found]:
+    for day in today.days(window):
+        when = sa.bindparam("slot", type_=sa.BigInteger)
+        source, matches = _has_day(wanted, day, today)
+        select = due.row(source, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when).where(matches)
+        yield _days(select, source, customer, slot=today.begins(day), anchor=day.isoformat())
+
+
+def _days(select: sa.Select[Any], source: sa.Table, customer: tuple[int, str] | None, **bound: Any) -> Found:
+    if customer is not None:
+        return Found(_of_customer(select, source, customer), bound)
+    return Found(select.where(source.c.bucket.between(LOW, HIGH)), bound)
+
+
+def _has_day(wanted: DateOf, day: date, today: Today) -> tuple[sa.Table, ColumnElement[bool]]:
+    """Where the date is kept, and whether it falls on that day. 29 February counts as the 28th in other years."""
+    if wanted.field == "first_purchase":
+        years = range(1, 30) if wanted.every == "year" else range(1)
+        begun = sa.type_coerce(buyers.c.first_purchased_at, sa.BigInteger)
+        spans = [_day_span(day, back, today) for back in years]
+        return buyers, sa.or_(*(begun.between(first, last) for first, last in spans))
+    text: Any = customers.c.birthday
+    if wanted.field.startswith("attributes."):
+        text = customers.c.attributes[wanted.field.removeprefix("attributes.")].as_string()
+    if wanted.every == "once":
+        return customers, text == day.isoformat()
+    month_days = [f"{day:%m-%d}"]
+    if (day.month, day.day) == (2, 28) and not _leap(day.year):
+        month_days.append("02-29")
+    return customers, sa.and_(sa.func.substr(text, 6, 5).in_(month_days), text <= day.isoformat())
+
+
+def _day_span(day: date, back: int, today: Today) -> tuple[int, int]:
+    year = day.year - back
+    then = date(year, 2, 28) if (day.month, day.day) == (2, 29) and not _leap(year) else day.replace(year=year)
+    begins = today.begins(then)
+    return begins, begins + clock.DAY - 1
+
+
+def _leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def _after_step(due: StepDue) -> tuple[sa.Select[Any], ColumnElement[Any]]:
+    """Customers whose message of an earlier step, for the same anchor, was sent."""
+    earlier = candidates.alias()
+    same = sa.and_(
+        Who.of(messages).owns(earlier),
+        earlier.c.playbook == messages.c.playbook,
+        earlier.c.step == messages.c.step,
+        earlier.c.anchor == messages.c.anchor,
+    )
+    kept_columns = ("anchor", "anchor_at", "kind", "line", "order_id", "product_id", "quantity", "runs_out_at")
+    select = (
+        due.row(messages, messages.c.sent_at, **{name: earlier.c[name] for name in kept_columns})
+        .select_from(messages.join(earlier, same))
+        .where(
+            messages.c.playbook == due.playbook.name,
+            messages.c.step == due.step.send.base,
+            messages.c.sent_at.is_not(None),
+            messages.c.state.in_(["sent", "delivered"]),
+        )
+    )
+    return select, messages.c.sent_at

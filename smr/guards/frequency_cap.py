@@ -1,0 +1,143 @@
+"""Caps: how often a customer may be written to, and whose message it is where there is room for one.
+
+Judged over all candidates of a customer that passed the other guards, of all playbooks together: rounds of
+one playbook first, then each channel's cap, then the caps for all personal messages. Among candidates the
+higher priority comes first, then the earlier due. What finds no room is judged again in the next run.
+A span of whole days counts calendar days of the shop, today included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+
+from smr import clock
+from smr.conditions import NOW, Who
+from smr.events import COUNTED, Reason
+from smr.notation import Rate
+from smr.playbook.model import Library
+from smr.settings import Settings
+from smr.tables import candidates, messages
+
+LOW = sa.bindparam("low", type_=sa.Integer)
+HIGH = sa.bindparam("high", type_=sa.Integer)
+RUN = sa.bindparam("run", type_=sa.BigInteger)
+TOMORROW = sa.bindparam("tomorrow", type_=sa.BigInteger)
+"""When the shop's next day begins, in seconds."""
+
+KEY = ("bucket", "customer_id", "playbook", "step", "anchor")
+
+
+def since(rate: Rate) -> ColumnElement[int]:
+    """The instant from which messages count for a rate."""
+    return TOMORROW - rate.span if rate.span % clock.DAY == 0 else NOW - rate.span + 1
+
+
+def counted_for(made: Any, who: Who, rate: Rate) -> ColumnElement[bool]:
+    """Whether a message counts for a rate: sent to the customer in its span, or waiting to be."""
+    at = sa.type_coerce(sa.func.coalesce(made.c.sent_at, made.c.send_after), sa.BigInteger)
+    return sa.and_(who.owns(made), made.c.state.in_([str(state) for state in COUNTED]), at >= since(rate))
+
+
+def impersonal(settings: Settings) -> list[str]:
+    """Channels on which one text goes to many; they are not capped per customer."""
+    return [name for name in settings.channel_names if not settings.is_personal(name)]
+
+
+def arbitrations(library: Library, settings: Settings) -> Iterator[Any]:
+    """The statements that give candidates without room their reason, in the order to be executed."""
+    for playbook in library.playbooks:
+        if playbook.status == "live" and playbook.limits.per_customer is not None:
+            yield _rounds(playbook.name, playbook.limits.per_customer)
+    for name in settings.channel_names:
+        cap = settings.channel(name).cap
+        if cap is not None:
+            yield _capped((cap,), lambda row, name=name: row.c.channel == name)
+    if settings.policy.caps:
+        many = impersonal(settings)
+        yield _capped(settings.policy.caps, lambda row: row.c.channel.not_in(many))
+
+
+def _passing(row: Any) -> ColumnElement[bool]:
+    return sa.and_(
+        row.c.bucket.between(LOW, HIGH),
+        row.c.run_id == RUN,
+        row.c.state == "due",
+        row.c.reason.is_(None),
+        row.c.queued_at.is_(None),
+    )
+
+
+def _capped(rates: tuple[Rate, ...], counted: Any) -> Any:
+    row = candidates.alias("row")
+    who = Who.of(row)
+    order: dict[str, Any] = {
+        "partition_by": [row.c.bucket, row.c.customer_id],
+        "order_by": [row.c.priority.desc(), row.c.due_at, row.c.playbook, row.c.step, row.c.anchor],
+    }
+    made = messages.alias("made")
+    priors = [
+        sa.select(sa.func.count())
+        .select_from(made)
+        .where(counted_for(made, who, rate), counted(made))
+        .correlate(row)
+        .scalar_subquery()
+        .label(f"prior_{n}")
+        for n, rate in enumerate(rates)
+    ]
+    ranked = (
+        sa.select(
+            *(row.c[name] for name in KEY),
+            sa.func.row_number().over(**order).label("place"),
+            sa.func.first_value(row.c.playbook).over(**order).label("winner"),
+            *priors,
+        )
+        .where(_passing(row), counted(row))
+        .subquery("ranked")
+    )
+    before = sa.or_(*(ranked.c[f"prior_{n}"] >= rate.count for n, rate in enumerate(rates)))
+    full = sa.or_(*(ranked.c[f"prior_{n}"] + ranked.c.place > rate.count for n, rate in enumerate(rates)))
+    outbid = sa.and_(sa.not_(before), ranked.c.winner != ranked.c.playbook)
+    reason = sa.case((outbid, str(Reason.SUPERSEDED)), else_=str(Reason.FREQUENCY_CAP))
+    return _give(ranked, reason, full)
+
+
+def _rounds(playbook: str, rate: Rate) -> Any:
+    """A round is all steps of one anchor; the steps of a round under way are not counted again."""
+    row, begun = candidates.alias("row"), messages.alias("begun")
+    who = Who.of(row)
+    under_way = (
+        sa.select(sa.literal(1))
+        .where(
+            who.owns(begun),
+            begun.c.playbook == row.c.playbook,
+            begun.c.anchor == row.c.anchor,
+            begun.c.state.in_([str(state) for state in COUNTED]),
+        )
+        .correlate(row)
+        .exists()
+    )
+    place = sa.func.dense_rank().over(
+        partition_by=[row.c.bucket, row.c.customer_id], order_by=[row.c.anchor_at, row.c.anchor]
+    )
+    made = messages.alias("made")
+    prior = (
+        sa.select(sa.func.count(made.c.anchor.distinct()))
+        .where(counted_for(made, who, rate), made.c.playbook == playbook)
+        .correlate(row)
+        .scalar_subquery()
+    )
+    ranked = (
+        sa.select(*(row.c[name] for name in KEY), place.label("place"), prior.label("prior"))
+        .where(_passing(row), row.c.playbook == playbook, sa.not_(under_way))
+        .subquery("ranked")
+    )
+    return _give(ranked, sa.literal(str(Reason.FREQUENCY_CAP)), ranked.c.prior + ranked.c.place > rate.count)
+
+
+def _give(ranked: Any, reason: ColumnElement[Any], full: ColumnElement[bool]) -> Any:
+    same = sa.and_(*(candidates.c[name] == ranked.c[name] for name in KEY))
+    return sa.update(candidates).values(reason=reason).where(same, full)

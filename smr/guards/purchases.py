@@ -1,0 +1,83 @@
+"""What the customer did with the goods since: bought again, or gave them back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+
+from smr.conditions import NOW, condition_sql
+from smr.conditions.model import Goods
+from smr.conditions.purchases import kept, line_products, of_goods, sold
+from smr.guards.verdict import Bench, customer_of
+from smr.playbook.model import Purchased, RunsOut, StopOnCondition, StopOnPurchase, StopOnRefund
+from smr.tables import purchases, refunds
+
+
+def refunded(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
+    """Everything of the anchor's order that made it due was given back."""
+    if not isinstance(bench.playbook.trigger, RunsOut | Purchased):
+        return None
+    line, still = purchases.alias(), purchases.alias()
+    return sa.and_(
+        _exists(line, *_of_anchor(candidate, line, bench), sold(line)),
+        sa.not_(_exists(still, *_of_anchor(candidate, still, bench), kept(still))),
+    )
+
+
+def bought_already(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
+    """A later purchase of the same line, or of goods named in stop_when."""
+    found = []
+    if isinstance(bench.playbook.trigger, RunsOut):
+        found.append(_later(candidate, lambda line: [line_products(candidate.c.kind, candidate.c.line, line.c.product_id)]))
+    for stop in bench.playbook.stop_when:
+        if isinstance(stop, StopOnPurchase):
+            found.append(_later_goods(candidate, stop.purchase))
+    return sa.or_(*found) if found else None
+
+
+def stopped(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
+    """Any other stop_when condition holds."""
+    found: list[ColumnElement[bool]] = []
+    for stop in bench.playbook.stop_when:
+        if isinstance(stop, StopOnRefund) and stop.refund == "any":
+            found.append(_refunded_since(candidate))
+        if isinstance(stop, StopOnCondition):
+            found.append(condition_sql(stop.where, customer_of(candidate), bench.settings))
+    return sa.or_(*found) if found else None
+
+
+def _of_anchor(candidate: Any, line: Any, bench: Bench) -> list[ColumnElement[bool]]:
+    found = [customer_of(candidate).owns(line), line.c.order_id == candidate.c.order_id]
+    if isinstance(bench.playbook.trigger, RunsOut):
+        return [*found, line_products(candidate.c.kind, candidate.c.line, line.c.product_id)]
+    if isinstance(bench.playbook.trigger, Purchased):
+        return [*found, *of_goods(line.c.product_id, bench.playbook.trigger.purchase)]
+    return found
+
+
+def _later_goods(candidate: Any, goods: Goods) -> ColumnElement[bool]:
+    return _later(candidate, lambda line: of_goods(line.c.product_id, goods))
+
+
+def _later(candidate: Any, goods_of: Any) -> ColumnElement[bool]:
+    """Lines of one order share a timestamp: later is by time, then by order."""
+    line = purchases.alias()
+    order = sa.func.coalesce(candidate.c.order_id, "")
+    later = sa.or_(
+        line.c.purchased_at > candidate.c.anchor_at,
+        sa.and_(line.c.purchased_at == candidate.c.anchor_at, line.c.order_id > order),
+    )
+    return _exists(line, customer_of(candidate).owns(line), later, kept(line), *goods_of(line))
+
+
+def _refunded_since(candidate: Any) -> ColumnElement[bool]:
+    back = refunds.alias()
+    return _exists(
+        back, customer_of(candidate).owns(back), back.c.refunded_at > candidate.c.anchor_at, back.c.refunded_at <= NOW
+    )
+
+
+def _exists(source: Any, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return sa.select(sa.literal(1)).select_from(source).where(*where).exists()

@@ -1,0 +1,57 @@
+"""What a guard is given, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from smr.conditions import Who
+from smr.events import Reason
+from smr.playbook.model import Library, Playbook, Step
+from smr.settings import Settings
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What candidates of one step are judged with.
+
+    `quiet_until` maps an instant (seconds) to the time zones in which quiet hours last until then; the key
+    None among zones stands for customers whose zone is not known. `live_since` is when the playbook went live.
+    """
+
+    playbook: Playbook
+    step: Step
+    library: Library
+    settings: Settings
+    now: datetime
+    quiet_until: Mapping[int, frozenset[str | None]]
+    live_since: int | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A message must not be sent now: why, and until when (None: for good)."""
+
+    reason: Reason
+    until: datetime | None = None
+
+
+Blocks = Callable[[Any, Bench], "ColumnElement[bool] | None"]
+"""Whether a guard blocks a candidate `c` (a table or subquery with its columns); None: it never can."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One reason, and when it holds."""
+
+    reason: Reason
+    blocks: Blocks
+
+
+def customer_of(candidate: Any) -> Who:
+    """The customer of a candidate."""
+    return Who.of(candidate)
