@@ -7,6 +7,7 @@ import sys
 import typer
 
 from smr import __version__
+from smr.cli import db
 from smr.cli.say import talk
 from smr.errors import SmrError
 
@@ -35,6 +36,7 @@ def about(
 
 
 # Commands are registered here, in the order in which --help lists them.
+app.add_typer(db.app, name="db")
 
 
 def main() -> None:

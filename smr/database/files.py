@@ -7,6 +7,7 @@ alone would leave out what is still in its write-ahead log. The copy appears und
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -18,23 +19,7 @@ from smr.database.engine import Database
 from smr.errors import OperatorError
 
 PAGES_A_STEP = 4_096
-NETWORK = frozenset(
-    [
-        "9p",
-        "afs",
-        "ceph",
-        "cifs",
-        "davfs",
-        "fuse.sshfs",
-        "glusterfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "smb3",
-        "smbfs",
-    ]
-)
+NETWORK = re.compile(r"9p|afs|ceph|cifs|davfs|fuse\.sshfs|glusterfs|lustre|nfs4?|smb3|smbfs")
 MOUNTS = Path("/proc/mounts")
 
 Progress = Callable[[int, int], None]
@@ -65,7 +50,7 @@ def network_drive(path: Path, mounts: Path = MOUNTS) -> str:
     points = [(point.replace("\\040", " "), kind) for point, kind in mounted]
     over = [(len(point), kind) for point, kind in points if place.is_relative_to(point)]
     kind = max(over, default=(0, ""))[1]
-    return kind if kind in NETWORK else ""
+    return kind if NETWORK.fullmatch(kind) else ""
 
 
 def backup(database: Database, target: Path, progress: Progress = silent) -> int:
@@ -77,15 +62,14 @@ def backup(database: Database, target: Path, progress: Progress = silent) -> int
         raise OperatorError(_use_pg_dump(database, target))
     if target.exists():
         raise OperatorError(f"{target} is there already. Name a file that is not.")
-    if not target.resolve().parent.is_dir():
-        raise OperatorError(
-            f"the folder {target.resolve().parent} does not exist. Create it, or name another."
-        )
+    folder = target.resolve().parent
+    if not folder.is_dir():
+        raise OperatorError(f"the folder {folder} does not exist. Create it, or name another.")
     part = target.with_name(target.name + ".part")
     try:
         _copy(database, part, progress)
         part.replace(target)
-        _settle(target.resolve().parent)
+        _settle(folder)
     except (sqlite3.Error, OSError) as error:
         raise OperatorError(f"{target} could not be written: {error}. Name another place.") from error
     finally:
@@ -121,8 +105,8 @@ def _settle(path: Path) -> None:
 
 
 def _use_pg_dump(database: Database, target: Path) -> str:
-    url = database.engine.url.set(drivername="postgresql", password=None).render_as_string()
+    url = database.engine.url._replace(drivername="postgresql", password=None).render_as_string()
     return (
         "a PostgreSQL database is backed up with its own tools; run: "
-        f"pg_dump --format=custom --file='{target}' '{url}'   (and to restore: pg_restore --clean --dbname=…)"
+        f"pg_dump --format=custom --file='{target}' '{url}'  (and later: pg_restore --clean --dbname='{url}')"
     )

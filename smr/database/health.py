@@ -1,6 +1,6 @@
 """Is the database sound, and how large is it: what `smr db check` tells.
 
-In: the database, the declared metadata. Out: `Health`. Reads everything, so it takes long on a large database.
+In: the database, the declared metadata. Out: `Health`. Reads everything: slow on a large database.
 """
 
 from __future__ import annotations
