@@ -1,19 +1,31 @@
 """`config.yaml` and the environment as one frozen `Settings`.
 
-In: a path (or none: the defaults), the environment. Out: `Settings`, or FaultsError with each fault's place.
-`SMR_DATABASE_URL` and `SMR_PLAYBOOKS` override the file.
+In: a path (or none: `config.yaml` here, else the defaults), the environment. Out: `Settings`, or FaultsError
+with each fault's place. `SMR_DATABASE_URL` and `SMR_PLAYBOOKS` override the file; `${NAME}` in a value stands
+for a variable, put in after the YAML is parsed. Relative paths in the file start at the file's folder.
+Trap: a value may be a secret. No fault shows what came from the environment, nor a password in a URL.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from smr import clock
+from smr.errors import Fault, FaultsError
 from smr.notation import Flag, Rate, RateText, Share, Span, TimeOfDay, Whole
+from smr.strict_yaml import Document, Steps, read_text, read_yaml
+from smr.typed import typed
 
 KNOWN_CHANNELS = ("wecom", "wecom_moments", "wecom_group", "sms", "email", "webhook", "staff")
 """Channel names that need no entry in config.yaml: each maps to the embedded file channel."""
@@ -27,10 +39,31 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_ZONES_BY_HABIT = {
+    "cst": "Asia/Shanghai",
+    "beijing": "Asia/Shanghai",
+    "utc+8": "Asia/Shanghai",
+    "gmt+8": "Asia/Shanghai",
+}
+
+
 def _zone(value: object) -> object:
     if isinstance(value, str):
-        clock.zone(value)
+        try:
+            clock.zone(value)
+        except ValueError as error:
+            raise ValueError(f"{error}; {_zone_hint(value)}") from None
     return value
+
+
+_zone.code = "timezone_unknown"  # type: ignore[attr-defined]
+
+
+def _zone_hint(value: str) -> str:
+    usual = _ZONES_BY_HABIT.get(value.lower())
+    near = get_close_matches(value, sorted(available_timezones()), n=1, cutoff=0.6)
+    cities = [name for name in sorted(available_timezones()) if name.lower().endswith("/" + value.lower())]
+    return f"write such as {usual or next(iter(cities + near), 'Asia/Shanghai')}"
 
 
 ZoneName = Annotated[str, BeforeValidator(_zone)]
@@ -64,6 +97,12 @@ class QuietHours(Part):
     to: TimeOfDay
     holidays: Flag = Field(False, description="also keep quiet on the holidays of the calendar")
 
+    @model_validator(mode="after")
+    def _some(self) -> QuietHours:
+        if self.from_ == self.to:
+            raise ValueError("from and to are the same: the window is empty; write two different times")
+        return self
+
 
 class PolicySettings(Part):
     """The contact policy: what holds for all playbooks together."""
@@ -72,7 +111,9 @@ class PolicySettings(Part):
         (Rate(1, clock.DAY), Rate(8, 30 * clock.DAY)),
         description="at most so many personal messages per customer, such as [1 per 1d, 8 per 30d]",
     )
-    quiet_hours: QuietHours | None = Field(None, description="such as {from: 21:00, to: 09:00}; waiting, not lost")
+    quiet_hours: QuietHours | None = Field(
+        None, description="such as {from: 21:00, to: 09:00}; waiting, not lost"
+    )
     blast_limit: Share | None = Field(
         None, description="a run that would write to a larger share of all customers stops and asks"
     )
@@ -90,7 +131,8 @@ class ChannelSettings(Part):
         "required", description="required: only with a recorded consent; opt_out: unless refused"
     )
     address: Literal["required", "customer_id"] = Field(
-        "required", description="required: only to a recorded address; customer_id: the id serves as the address"
+        "required",
+        description="required: only to a recorded address; customer_id: the id serves as the address",
     )
     cap: RateText | None = Field(None, description="at most so many messages per customer on this channel")
     personal: Flag | None = Field(None, description="false: one text goes to many (such as Moments)")
@@ -100,14 +142,17 @@ class ChannelSettings(Part):
 class FilesSettings(Part):
     """Where the file channel writes."""
 
-    folder: Path = Field(Path("outbox"), description="one JSONL and one readable text file per channel and day")
+    folder: Path = Field(
+        Path("outbox"), description="one JSONL and one readable text file per channel and day"
+    )
 
 
 class ImportSettings(Part):
     """How files of facts are read."""
 
     columns: dict[str, dict[str, str]] = Field(
-        default_factory=dict, description="per kind: our column name → the file's, such as {purchases: {customer_id: 会员号}}"
+        default_factory=dict,
+        description="per kind: our column name → the file's, such as {purchases: {customer_id: 会员号}}",
     )
     reject_limit: Share = Field(0.2, description="a file with a larger share of bad rows is refused whole")
     rejects_folder: Path = Field(Path("rejects"), description="where refused rows are written")
@@ -137,6 +182,13 @@ class Settings(Part):
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
     holdout_seed: str = Field("", description="change it to draw new holdouts for all playbooks")
 
+    _warnings: tuple[Fault, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """What is doubtful about the file it came from, without being wrong."""
+        return self._warnings
+
     def channel(self, name: str) -> ChannelSettings:
         """The settings of a channel; known names work without an entry."""
         return self.channels.get(name) or ChannelSettings()
@@ -154,3 +206,157 @@ class Settings(Part):
     def channel_names(self) -> tuple[str, ...]:
         """All channel names playbooks may use."""
         return tuple(dict.fromkeys((*KNOWN_CHANNELS, *self.channels)))
+
+
+CONFIG = Path("config.yaml")
+"""The file that is read where none is named."""
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DRIVERS = {"sqlite", "sqlite+pysqlite", "postgresql", "postgres", "postgresql+psycopg"}
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in that file, or in `config.yaml` of this folder, or the defaults.
+
+    A file that is named must exist. FaultsError tells all faults.
+    """
+    chosen = path if path is not None else (CONFIG if CONFIG.exists() else None)
+    document = Document("", {}) if chosen is None else _document(chosen)
+    filled = _Filled(document, environ)
+    settings, faults = typed(Settings, document, data=filled.data, hidden=filled.paths)
+    faults = [*document.faults, *filled.faults, *faults]
+    if settings is None or faults:
+        raise FaultsError(faults)
+    folder = chosen.parent if chosen is not None else Path()
+    settings = _overridden(_located(settings, folder), environ)
+    faults = [*_url_faults(settings, document, environ)]
+    if faults:
+        raise FaultsError(faults)
+    settings._warnings = tuple(_warnings(chosen, document))
+    return settings
+
+
+def _document(path: Path) -> Document:
+    """The file as it stands; one with nothing but comments says nothing."""
+    if not path.exists():
+        fix = "check --config, or make one with smr init"
+        raise FaultsError([Fault(str(path), 0, 0, "", "config_missing", "there is no such file", fix)])
+    try:
+        return read_yaml(read_text(path), str(path))
+    except FaultsError as error:
+        if [fault.code for fault in error.faults] == ["empty"]:
+            return Document(str(path), {})
+        raise
+
+
+class _Filled:
+    """The document's data with variables put in and unsaid values left out; `paths` are those filled."""
+
+    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
+        self.document = document
+        self.environ = environ
+        self.paths: set[Steps] = set()
+        self.faults: list[Fault] = []
+        self.data: dict[str, Any] = self._fill(document.data, ())
+
+    def _fill(self, value: Any, path: Steps) -> Any:
+        if isinstance(value, dict):
+            return {key: self._fill(part, (*path, key)) for key, part in value.items() if part is not None}
+        if isinstance(value, list):
+            return [self._fill(part, (*path, number)) for number, part in enumerate(value)]
+        if not isinstance(value, str) or "${" not in value:
+            return value
+        self.paths.add(path)
+        return _VARIABLE.sub(lambda found: self._variable(found[1], path), value)
+
+    def _variable(self, name: str, path: Steps) -> str:
+        if not _VARIABLE_NAME.fullmatch(name):
+            fix = "write letters, digits and _ only, such as ${SMR_PASSWORD}"
+            self.faults.append(
+                self.document.fault(path, "variable_name", "this is no name of a variable", fix)
+            )
+        elif not self.environ.get(name):
+            what = f"the environment variable {name} is {'empty' if name in self.environ else 'not set'}"
+            fix = f"set {name}, or write the value here"
+            self.faults.append(self.document.fault(path, "secret_empty", what, fix))
+        return self.environ.get(name, "")
+
+
+def _located(settings: Settings, folder: Path) -> Settings:
+    """The settings with relative paths starting at the config file's folder."""
+    files = settings.files.model_copy(update={"folder": folder / settings.files.folder})
+    imports = settings.imports.model_copy(update={"rejects_folder": folder / settings.imports.rejects_folder})
+    database = DatabaseSettings(url=_located_url(settings.database.url, folder))
+    changes = {
+        "files": files,
+        "imports": imports,
+        "database": database,
+        "playbooks": folder / settings.playbooks,
+    }
+    return settings.model_copy(update=changes)
+
+
+def _located_url(url: str, folder: Path) -> str:
+    scheme, separator, file = url.partition(":///")
+    if not scheme.startswith("sqlite") or not separator or not file or file.startswith((":", "file:")):
+        return url
+    return f"{scheme}:///{folder / file}"
+
+
+def _overridden(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    changes: dict[str, Any] = {}
+    if environ.get("SMR_DATABASE_URL"):
+        changes["database"] = DatabaseSettings(url=environ["SMR_DATABASE_URL"])
+    if environ.get("SMR_PLAYBOOKS"):
+        changes["playbooks"] = Path(environ["SMR_PLAYBOOKS"])
+    return settings.model_copy(update=changes)
+
+
+def _url_faults(settings: Settings, document: Document, environ: Mapping[str, str]) -> Iterator[Fault]:
+    """Whether the URL names a database smr can use; its password is never shown."""
+    what = _url_fault(settings.database.url)
+    if not what:
+        return
+    fix = (
+        "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; in a password write % as %25, @ as %40"
+    )
+    if environ.get("SMR_DATABASE_URL"):
+        yield Fault("SMR_DATABASE_URL", 0, 0, "", "database_url", what, fix)
+    else:
+        yield document.fault(("database", "url"), "database_url", what, fix)
+
+
+def _url_fault(url: str) -> str:
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError):
+        return "this is not the URL of a database"
+    if found.drivername not in _DRIVERS:
+        return f"no database of the kind {found.drivername!r} can be used"
+    if "@" in (found.host or ""):
+        return "the URL has two @"
+    return ""
+
+
+def _warnings(path: Path | None, document: Document) -> Iterator[Fault]:
+    """A password in a file that everybody on this machine can read."""
+    if path is None or os.name != "posix" or not path.stat().st_mode & stat.S_IROTH:
+        return
+    for place, url in _urls(document.data):
+        if re.search(r"://[^/@:]*:[^@]+@", _VARIABLE.sub("", url)):
+            what = "a password stands in a file that everybody on this machine can read"
+            fix = f"chmod 600 {path}, or write ${{NAME}} and set that variable"
+            yield document.fault(place, "config_readable", what, fix, warning=True)
+            return
+
+
+def _urls(data: Mapping[str, Any]) -> Iterator[tuple[Steps, str]]:
+    parts: dict[Steps, Any] = {("database",): data.get("database")}
+    sources = data.get("sources")
+    parts |= {
+        ("sources", name): part for name, part in (sources if isinstance(sources, dict) else {}).items()
+    }
+    for path, part in parts.items():
+        if isinstance(part, dict) and isinstance(part.get("url"), str):
+            yield (*path, "url"), part["url"]

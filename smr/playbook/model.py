@@ -8,14 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from smr import clock
 from smr.conditions.model import KINDS, All, Condition, Goods, Name, Names, Part
-from smr.notation import Day, Flag, Number, RateText, SendText, Share, Span, TimeOfDay, Whole
+from smr.notation import (
+    SPAN_SCHEMA,
+    Day,
+    Flag,
+    Number,
+    RateText,
+    SendText,
+    Share,
+    Span,
+    TimeOfDay,
+    Whole,
+    parse_span,
+    span_text,
+)
+from smr.strict_yaml import Document
 
 Slug = Annotated[
     str,
@@ -39,7 +62,9 @@ class ProductEntry(Part):
 
     lasts: Span | None = Field(None, description="how long one unit of it lasts 一个单位用多久")
     learn: Flag = True
-    units: Number = Field(1, gt=0, le=10_000, description="units in one piece: a 2 kg bag has 2 一件含几个单位")
+    units: Number = Field(
+        Decimal(1), gt=0, le=10_000, description="units in one piece: a 2 kg bag has 2 一件含几个单位"
+    )
     name: str | None = Field(None, description="shown in messages 商品名")
     category: Name | None = Field(None, description="overrides the imported category 类目")
 
@@ -55,7 +80,9 @@ class Cycles(Part):
 class Catalog(Part):
     """`catalog.yaml`: the operator's knowledge about products."""
 
-    track: Literal["category", "product", "both"] = Field("category", description="the line whose supply is followed")
+    track: Literal["category", "product", "both"] = Field(
+        "category", description="the line whose supply is followed"
+    )
     cycles: Cycles = Cycles()
 
 
@@ -78,7 +105,9 @@ class SegmentsFile(Part):
     """`segments.yaml`: segments, and ladders of exclusive stages."""
 
     segments: dict[Slug, Segment] = Field(default_factory=dict)
-    ladders: dict[Slug, Annotated[tuple[Rung, ...], Field(min_length=1, max_length=50)]] = Field(default_factory=dict)
+    ladders: dict[Slug, Annotated[tuple[Rung, ...], Field(min_length=1, max_length=50)]] = Field(
+        default_factory=dict
+    )
 
 
 class RunsOut(Part):
@@ -96,7 +125,9 @@ class Purchased(Part):
 class ScheduleTimes(Part):
     """The times of a schedule, in the shop's zone: days and a time, or a cron expression."""
 
-    every: Names | None = Field(None, description="day, or days of the week such as [tue, thu], or of the month such as [1, 15]")
+    every: Names | None = Field(
+        None, description="day, or days of the week such as [tue, thu], or of the month such as [1, 15]"
+    )
     at: TimeOfDay | None = Field(None, description="time of day, such as 10:00")
     cron: str | None = Field(None, description="minute hour day month weekday; 0 and 7 are Sunday")
     from_: Day | None = Field(None, alias="from", description="first day")
@@ -130,7 +161,12 @@ class OnDate(Part):
     date: DateOf
 
 
-TRIGGERS: dict[str, type[Part]] = {"runs_out": RunsOut, "purchase": Purchased, "schedule": Scheduled, "date": OnDate}
+TRIGGERS: dict[str, type[Part]] = {
+    "runs_out": RunsOut,
+    "purchase": Purchased,
+    "schedule": Scheduled,
+    "date": OnDate,
+}
 
 
 def _single_key(known: Mapping[str, Any]) -> Any:
@@ -253,7 +289,9 @@ class Limits(Part):
     """How much a playbook may send."""
 
     per_customer: RateText | None = Field(
-        None, description="rounds (anchors) a customer may be reminded of, such as 1 per 20d; steps of one round are not counted"
+        None,
+        description="rounds (anchors) a customer may be reminded of, such as 1 per 20d; "
+        "steps of one round are not counted",
     )
     per_run: Whole | None = Field(None, ge=1, description="messages in one run; the rest waits")
 
@@ -265,8 +303,17 @@ class Goal(Part):
     within: Span = 14 * clock.DAY
 
 
-def _backfill(value: Any) -> Any:
-    return 0 if value == "none" else value
+def parse_backfill(value: Any) -> int:
+    """`none` or a span, in seconds."""
+    return 0 if value == "none" else parse_span(value)
+
+
+BackfillText = Annotated[
+    int,
+    BeforeValidator(parse_backfill),
+    PlainSerializer(lambda seconds: span_text(seconds) if seconds else "none", return_type=str),
+    WithJsonSchema({"anyOf": [{"const": "none"}, SPAN_SCHEMA]}),
+]
 
 
 class Playbook(Part):
@@ -286,8 +333,9 @@ class Playbook(Part):
     limits: Limits = Limits()
     holdout: Share = Field(0.0, description="share of customers who are not written to, to compare with")
     goal: Goal | None = None
-    backfill: Annotated[Span | Literal[0], BeforeValidator(_backfill)] | None = Field(
-        None, description="on going live: none, or how late a step may be; where not said, as late as it is useful"
+    backfill: BackfillText | None = Field(
+        None,
+        description="on going live: none, or how late a step may be; where not said, as late as it is useful",
     )
 
     def step(self, name: str) -> Step:
@@ -304,19 +352,29 @@ class Playbook(Part):
 class Library:
     """A loaded folder: everything the operator wrote, checked, in the order it is to be used.
 
-    `segments` are ordered so that each comes after those it uses; `playbooks` by falling priority, then
-    name. `texts` has the content of each template file by its path in the folder. `versions` names the
-    content of each playbook (its file and templates) by a hash; `version` that of the whole folder.
+    `segments` are ordered so that each comes after those it uses; `order` names segments and ladders
+    together in such an order, as ("segment", name) and ("ladder", name); `playbooks` stand by falling
+    priority, then name. `texts` has the content of each template file by its path in the folder.
+    `versions` names the content of each playbook (its file and templates) by a hash; `version` that of the
+    whole folder. `documents` are the files as written, by their path in the folder, and `files` says which
+    file a playbook is in.
     """
 
     folder: Path
-    catalog: Catalog = Catalog()
+    catalog: Catalog = field(default_factory=Catalog)
     segments: Mapping[str, Segment] = field(default_factory=dict)
     ladders: Mapping[str, tuple[Rung, ...]] = field(default_factory=dict)
     playbooks: tuple[Playbook, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    order: tuple[tuple[str, str], ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    documents: Mapping[str, Document] = field(default_factory=dict, repr=False, compare=False)
+
+    def document(self, playbook: str) -> Document:
+        """The file of the playbook of that name as it was written, for the places of its parts."""
+        return self.documents.get(self.files.get(playbook, "")) or Document(playbook, {})
 
     def playbook(self, name: str) -> Playbook:
         """The playbook of that name."""
