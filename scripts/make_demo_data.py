@@ -56,6 +56,7 @@ FAMILY_EN = (
     "Archer Bell Carter Dale Ellis Ford Gray Hart Irwin Jones King Lane Marsh Nash Owens Price "
     "Reed Shaw Todd Webb"
 )
+COLUMNS = {"wecom": "wecom", "sms": "phone", "email": "email"}
 STAFF = "s01 s02 s03 s04 s05 s06"
 
 
@@ -71,7 +72,7 @@ def is_used_up(category: str, description: str) -> bool:
     return category not in ONLY_PAPER or "PAPER" in description
 
 
-def customer(key: str, first: datetime, number: int) -> dict[str, Any]:
+def customer(key: str, number: int) -> dict[str, Any]:
     """One invented customer; `number` gives the telephone number, of the range kept free for fiction."""
     chinese = draw(key, "locale", 2) == 0
     reach = draw(key, "reach", 100)
@@ -82,9 +83,8 @@ def customer(key: str, first: datetime, number: int) -> dict[str, Any]:
         "zone": _zone(key, chinese),
         "locale": "zh" if chinese else "en",
         "staff_id": _pick(key, "staff", STAFF),
-        "first_seen_at": first.isoformat(),
         "wecom": f"wm_demo_{sha256(key.encode()).hexdigest()[:12]}" if reach < 78 else "",
-        "sms": f"+447700900{number:03d}" if 60 <= reach < 94 and number < 1000 else "",
+        "phone": f"+447700900{number:03d}" if 60 <= reach < 94 and number < 1000 else "",
         "email": f"{key}@example.com" if draw(key, "email", 3) else "",
         "tags": "complaint" if draw(key, "complaint", 60) == 0 else "",
     }
@@ -164,14 +164,14 @@ def _people(lines: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dic
     by_hash = sorted(first, key=lambda key: sha256(key.encode()).digest())
     with_phone = [key for key in by_hash if 60 <= draw(key, "reach", 100) < 94]
     numbers = {key: number for number, key in enumerate(with_phone)}
-    customers = [customer(key, first[key], numbers.get(key, 1000)) for key in sorted(first)]
+    customers = [customer(key, numbers.get(key, 1000)) for key in sorted(first)]
     said = [
         consent
         for person in customers
         for consent in consents(
             person["customer_id"],
             first[person["customer_id"]],
-            [channel for channel in ("wecom", "sms", "email") if person[channel]],
+            [channel for channel, column in COLUMNS.items() if person[column]],
         )
     ]
     return customers, said
