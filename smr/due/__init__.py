@@ -5,12 +5,13 @@ state `due`. Works on a slice of buckets; judges nothing.
 """
 
 from smr.due.catalog import publish_catalog
-from smr.due.find import find
+from smr.due.find import Tally, find
 from smr.due.supplies import mark_everyone, mark_later_than, refresh
 from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of
 
 __all__ = [
     "CANDIDATE_COLUMNS",
+    "Tally",
     "candidates_of",
     "find",
     "mark_everyone",

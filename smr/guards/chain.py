@@ -18,7 +18,7 @@ from smr.guards import contact, people, purchases, quiet_hours, timeliness
 from smr.guards.frequency_cap import HIGH, LOW, RUN, arbitrations
 from smr.guards.holdout import held_out
 from smr.guards.verdict import Bench, Guard
-from smr.playbook.model import Library
+from smr.playbook.model import Library, Playbook
 from smr.settings import Settings
 from smr.tables import OPEN, candidates
 
@@ -82,16 +82,28 @@ def arbitrate(
 
 
 def settle(
-    connection: Connection, library: Library, settings: Settings, *, now: int, run_id: int, low: int, high: int
-) -> None:
-    """Hold out who is to be held out, then turn reasons into states."""
+    connection: Connection, playbook: Playbook, settings: Settings, *, now: int, run_id: int, low: int, high: int
+) -> list[tuple[str, str | None, int]]:
+    """Hold out who is to be held out, then turn a playbook's reasons into states.
+
+    Returns how many candidates were judged, as rows of step, reason (None: accepted) and count.
+    """
     bound = {"now": now, "run": run_id, "low": low, "high": high}
-    for playbook in library.playbooks:
-        out = held_out(candidates, playbook, settings)
-        if out is not None:
-            held = _open(playbook.name).values(reason=str(Reason.HOLDOUT))
-            connection.execute(held.where(candidates.c.run_id == RUN, candidates.c.reason.is_(None), out), bound)
-        connection.execute(_open(playbook.name).values(state=_state()), bound)
+    out = held_out(candidates, playbook, settings)
+    if out is not None:
+        held = _open(playbook.name).values(reason=str(Reason.HOLDOUT))
+        connection.execute(held.where(candidates.c.run_id == RUN, candidates.c.reason.is_(None), out), bound)
+    counts = connection.execute(_counts(playbook.name), bound).all()
+    connection.execute(_open(playbook.name).values(state=_state()), bound)
+    return [(step, reason, count) for step, reason, count in counts]
+
+
+def _counts(playbook: str) -> sa.Select[Any]:
+    return (
+        sa.select(candidates.c.step, candidates.c.reason, sa.func.count())
+        .where(candidates.c.playbook == playbook, candidates.c.bucket.between(LOW, HIGH), OPEN)
+        .group_by(candidates.c.step, candidates.c.reason)
+    )
 
 
 def _open(playbook: str) -> Any:

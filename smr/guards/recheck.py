@@ -75,7 +75,7 @@ def _judge(connection: Connection, bench: Bench, ids: Sequence[str]) -> dict[str
         if reason is not None and (reason not in CONTACT or not may):
             verdicts[message_id] = Verdict(Reason(reason))
         elif not may:
-            verdicts[message_id] = Verdict(Reason.NO_CONSENT)
+            verdicts[message_id] = Verdict(Reason.OPTED_OUT)
         elif quiet is not None:
             verdicts[message_id] = Verdict(Reason.QUIET_HOURS, clock.moment(quiet))
         elif capped:
@@ -94,7 +94,7 @@ def _statement(bench: Bench, ids: Sequence[str]) -> sa.Select[Any]:
     may = sa.case(
         *(
             (messages.c.channel == channel, may_reach(who, channel, bench.playbook.purpose, bench.settings))
-            for channel in bench.step.via
+            for channel in bench.settings.channel_names
         ),
         else_=sa.false(),
     )

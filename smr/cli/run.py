@@ -1,0 +1,179 @@
+"""`smr run` and `smr plan`: one pass of deciding, and the same pass with nothing written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from smr import pipeline, runs
+from smr.cli.say import bar, facts, give_json, talk
+from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, open_shop
+from smr.errors import StateError
+from smr.messages import FailedMessage, RenderedMessage
+from smr.report import ACCEPTED, EXPIRED, HELD_OUT, RunReport
+from smr.words import reason_in
+
+BlastOption = Annotated[
+    bool, typer.Option("--allow-blast", help="Go on even where the run would write to unusually many customers.")
+]
+
+
+def run(
+    config: ConfigOption = None,
+    now: NowOption = None,
+    playbook: PlaybookOption = None,
+    slot: Annotated[
+        str | None, typer.Option("--slot", help="A name for this run; a slot that was run already is not run again.")
+    ] = None,
+    allow_blast: BlastOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide who is to be reminded now, and put the messages into the outbox.
+
+    Safe at any time and any number of times: each reminder is made once. `smr deliver` sends what is queued.
+    """
+    shop = open_shop(config)
+    at = shop.now(now)
+    only = frozenset(chosen.name for chosen in shop.only(playbook).playbooks) if playbook else None
+    with bar("deciding") as progress:
+        done = pipeline.run(
+            shop.database,
+            shop.library,
+            shop.settings,
+            now=at,
+            only=only,
+            slot=slot,
+            allow_blast=allow_blast,
+            progress=progress,
+        )
+    if isinstance(done, runs.UnderWay):
+        _under_way(done, as_json)
+        return
+    if as_json:
+        give_json({"now": at, **done.counts()})
+    else:
+        show_report(done, shop.settings.shop.language)
+        _next_steps(done)
+    if done.blast is not None:
+        raise StateError(
+            f"stopped: this run wanted to write to {done.blast} of {done.customers} customers, more than "
+            f"policy.blast_limit allows. Look at `smr plan`; if it is right, run again with --allow-blast."
+        )
+
+
+def plan(
+    config: ConfigOption = None,
+    now: NowOption = None,
+    playbook: PlaybookOption = None,
+    samples: Annotated[int, typer.Option("--samples", min=0, max=100, help="How many messages to show.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a run would do now; nothing is written.
+
+    Counts by playbook, step and reason, some of the messages, and the difference to the last run.
+    """
+    shop = open_shop(config)
+    at = shop.now(now)
+    only = frozenset(chosen.name for chosen in shop.only(playbook).playbooks) if playbook else None
+    with bar("planning") as progress:
+        report, made = pipeline.plan(
+            shop.database, shop.library, shop.settings, now=at, only=only, samples=samples, progress=progress
+        )
+    if as_json:
+        give_json({"now": at, **report.counts(), "samples": [_sample(message) for message in made]})
+        return
+    show_report(report, shop.settings.shop.language, planned=True)
+    for message in made:
+        show_message(message)
+    talk.print("Nothing was written. `smr run` does this for real.")
+
+
+def show_report(report: RunReport, language: str, *, planned: bool = False) -> None:
+    """Print what a pass did, as two tables."""
+    facts.print(
+        f"customers {report.customers:,}   purchases {report.purchases:,}   due {report.due:,}   "
+        f"accepted {report.accepted:,}   blocked {sum(report.blocked.values()):,}   held out {report.held_out:,}   "
+        f"{'to queue' if planned else 'queued'} {report.queued:,}"
+    )
+    if report.settled:
+        facts.print(f"{report.settled:,} more reminders are due but were settled by earlier runs: each is made once.")
+    if not report.verdicts:
+        if not report.settled:
+            facts.print("Nobody is due. `smr explain CUSTOMER` tells when a customer will be.")
+        return
+    facts.print(_by_step(report))
+    if report.blocked:
+        facts.print(_by_reason(report, language))
+
+
+def _by_step(report: RunReport) -> Table:
+    table = Table(title=None, box=None, pad_edge=False)
+    for name in ("playbook", "step"):
+        table.add_column(name)
+    for name in ("accepted", "held out", "blocked", "expired"):
+        table.add_column(name, justify="right")
+    if report.before is not None:
+        table.add_column("accepted last time", justify="right")
+    for playbook, step in sorted({(playbook, step) for playbook, step, _ in report.verdicts}):
+        counts = {verdict: n for (p, s, verdict), n in report.verdicts.items() if (p, s) == (playbook, step)}
+        blocked = sum(n for verdict, n in counts.items() if verdict not in {ACCEPTED, HELD_OUT, EXPIRED})
+        cells = [counts.get(ACCEPTED, 0), counts.get(HELD_OUT, 0), blocked, counts.get(EXPIRED, 0)]
+        if report.before is not None:
+            cells.append(report.before[playbook, step, ACCEPTED])
+        table.add_row(playbook, step, *(f"{cell:,}" if cell else "-" for cell in cells))
+    return table
+
+
+def _by_reason(report: RunReport, language: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("blocked because")
+    table.add_column("", justify="right")
+    table.add_column("")
+    for reason, count in report.blocked.items():
+        table.add_row(reason, f"{count:,}", reason_in(language, reason))
+    return table
+
+
+def show_message(message: RenderedMessage | FailedMessage) -> None:
+    """Print one message as its customer would read it."""
+    shown = _sample(message)
+    if "problem" in shown:
+        facts.print(f"\n✗ {shown['customer']} · {shown['playbook']}/{shown['step']}: {shown['problem']}", markup=False)
+        return
+    facts.print(
+        f"\n→ {shown['customer']} · {shown['channel']} · {shown['playbook']}/{shown['step']}", markup=False, style="bold"
+    )
+    if shown["subject"]:
+        facts.print(f"  [{shown['subject']}]", markup=False)
+    facts.print("  " + shown["body"].replace("\n", "\n  "), markup=False)
+
+
+def _sample(message: RenderedMessage | FailedMessage) -> dict[str, Any]:
+    _, customer, playbook, step, anchor = message.key
+    shown: dict[str, Any] = {"customer": customer, "playbook": playbook, "step": step, "anchor": anchor}
+    if isinstance(message, FailedMessage):
+        return {**shown, "problem": message.detail}
+    return {**shown, "channel": message.channel, "subject": message.subject, "body": message.body}
+
+
+def _under_way(other: runs.UnderWay, as_json: bool) -> None:
+    if as_json:
+        give_json({"under_way": not other.done, "slot": other.slot, "owner": other.owner})
+    elif other.done:
+        facts.print(f"The slot {other.slot} was run already; nothing to do.")
+    else:
+        facts.print(f"Another run ({other.slot}, by {other.owner}) is under way and does this; nothing to do.")
+
+
+def _next_steps(report: RunReport) -> None:
+    if report.queued:
+        talk.print("Send them with `smr deliver`; look at them with `smr outbox list`.")
+    unconsented = report.blocked.get("no_consent", 0) + report.blocked.get("unreachable", 0)
+    if unconsented and not report.accepted:
+        talk.print(
+            f"{unconsented:,} customers cannot be written to: import addresses (smr import customers) and consents "
+            "(smr import consents), or say in config.yaml what the channel may assume "
+            "(channels.NAME.consent: opt_out, channels.NAME.address: customer_id)."
+        )

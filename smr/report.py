@@ -1,0 +1,117 @@
+"""What a run (or a plan) did, in numbers by playbook, step and reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from smr.events import Reason
+from smr.tables import customers, purchases
+
+ACCEPTED = "accepted"
+HELD_OUT = "held_out"
+EXPIRED = "expired"
+
+
+@dataclass
+class RunReport:
+    """Counts of one pass.
+
+    `verdicts` counts candidates by playbook, step and verdict: `accepted`, `held_out`, `expired`, or the
+    reason that blocked. `settled` counts reminders that are due and were made by an earlier run. `blast` is
+    the number of customers the run wanted to write to when that was too many, else None.
+    """
+
+    customers: int = 0
+    purchases: int = 0
+    due: int = 0
+    settled: int = 0
+    queued: int = 0
+    failed: int = 0
+    blast: int | None = None
+    verdicts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    before: Counter[tuple[str, str, str]] | None = None
+
+    def found(self, _playbook: str, due: int, settled: int) -> None:
+        """Count what the triggers found."""
+        self.due += due
+        self.settled += settled
+
+    def judged(self, playbook: str, step: str, reason: str | None, count: int) -> None:
+        """Count verdicts of one step."""
+        self.verdicts[playbook, step, verdict_of(reason)] += count
+
+    def rendered(self, queued: int, failed: int) -> None:
+        """Count messages made, and those whose template failed."""
+        self.queued += queued
+        self.failed += failed
+
+    def count_facts(self, connection: Connection) -> None:
+        """Count what the database holds."""
+        self.customers = connection.execute(sa.select(sa.func.count()).select_from(customers)).scalar_one()
+        self.purchases = connection.execute(sa.select(sa.func.count()).select_from(purchases)).scalar_one()
+
+    def compare(self, counts: dict[str, Any] | None) -> None:
+        """Take the counts of an earlier run to show the difference."""
+        if counts is not None:
+            rows = counts.get("verdicts", [])
+            self.before = Counter({(playbook, step, verdict): count for playbook, step, verdict, count in rows})
+
+    @property
+    def accepted(self) -> int:
+        """Candidates that passed every guard."""
+        return self._sum(ACCEPTED)
+
+    @property
+    def held_out(self) -> int:
+        """Candidates held out to compare with."""
+        return self._sum(HELD_OUT)
+
+    @property
+    def expired(self) -> int:
+        """Candidates that came to nothing."""
+        return self._sum(EXPIRED)
+
+    @property
+    def blocked(self) -> dict[str, int]:
+        """Blocked candidates by reason, the most frequent first; failed templates among them."""
+        reasons: Counter[str] = Counter()
+        for (_, _, verdict), count in self.verdicts.items():
+            if verdict not in {ACCEPTED, HELD_OUT, EXPIRED}:
+                reasons[verdict] += count
+        if self.failed:
+            reasons[str(Reason.TEMPLATE)] += self.failed
+        return dict(reasons.most_common())
+
+    def _sum(self, wanted: str) -> int:
+        return sum(count for (_, _, verdict), count in self.verdicts.items() if verdict == wanted)
+
+    def counts(self) -> dict[str, Any]:
+        """Everything as plain data, for JSON and for the run's row."""
+        return {
+            "customers": self.customers,
+            "purchases": self.purchases,
+            "due": self.due,
+            "settled_before": self.settled,
+            "accepted": self.accepted,
+            "blocked": self.blocked,
+            "held_out": self.held_out,
+            "expired": self.expired,
+            "queued": self.queued,
+            "failed": self.failed,
+            "blast": self.blast,
+            "verdicts": [[*key, count] for key, count in sorted(self.verdicts.items())],
+        }
+
+
+def verdict_of(reason: str | None) -> str:
+    """The verdict a reason leads to."""
+    if reason is None:
+        return ACCEPTED
+    if reason == str(Reason.HOLDOUT):
+        return HELD_OUT
+    return EXPIRED if reason == str(Reason.EXPIRED) else reason

@@ -1,0 +1,39 @@
+"""Slices of buckets: how a pass cuts its work so that no write transaction lasts long."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from smr.tables import BUCKETS, changed_customers, customers
+
+CUSTOMERS_A_SLICE = 100_000
+CHANGES_A_SLICE = 20_000
+
+
+class Slice(NamedTuple):
+    """Buckets low..high, both included."""
+
+    low: int
+    high: int
+
+
+def cut(count: int) -> list[Slice]:
+    """All buckets in `count` slices of nearly equal width."""
+    count = max(1, min(count, BUCKETS))
+    edges = [round(n * BUCKETS / count) for n in range(count + 1)]
+    return [Slice(low, high - 1) for low, high in zip(edges, edges[1:], strict=False)]
+
+
+def customer_slices(connection: Connection) -> list[Slice]:
+    """Slices for work on everybody."""
+    known = connection.execute(sa.select(sa.func.count()).select_from(customers)).scalar_one()
+    return cut(-(-known // CUSTOMERS_A_SLICE))
+
+
+def changed_slices(connection: Connection) -> list[Slice]:
+    """Slices for work on customers whose facts changed; none where nothing did."""
+    marked = connection.execute(sa.select(sa.func.count()).select_from(changed_customers)).scalar_one()
+    return cut(-(-marked // CHANGES_A_SLICE)) if marked else []
