@@ -1,0 +1,194 @@
+"""From claimed to sending: the last judgement, and the record that is made before the call.
+
+In: claimed messages and a judge. Out: those that may be sent now, with their attempt rows written.
+The caller commits before it calls the channel. A message that another has taken over meanwhile (its lease ran
+out) is left out silently: it is in other hands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from smr.database.each import insert_each, update_each
+from smr.database.timing import database_now
+from smr.events import MessageState, Reason
+from smr.outbox import sql
+from smr.outbox.claim import Claimed
+from smr.outbox.states import check_arrow
+from smr.tables import deliveries, messages
+
+WAITS = frozenset({Reason.QUIET_HOURS, Reason.FREQUENCY_CAP})
+"""Reasons that pass by themselves: the message waits; every other reason cancels it."""
+WAIT = timedelta(hours=1)
+"""How long a message waits whose guard does not say until when."""
+
+
+class Verdict(Protocol):
+    """Why a message must not be sent now, and until when, where it may be sent later."""
+
+    @property
+    def reason(self) -> Reason:
+        """Why."""
+
+    @property
+    def until(self) -> datetime | None:
+        """When to try again."""
+
+
+Judge = Callable[[Connection, Sequence[Claimed]], Mapping[str, Verdict]]
+"""Takes claimed messages; gives a verdict by message id for those that must not be sent now."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A claimed message that is not sent now: the state it went to, and why."""
+
+    message: Claimed
+    state: MessageState
+    reason: Reason
+    send_after: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What became of a batch: to be sent now, and stopped."""
+
+    sending: tuple[Claimed, ...]
+    stopped: tuple[Stopped, ...]
+
+
+def begin_sending(
+    connection: Connection, claimed: Sequence[Claimed], judge: Judge, *, lease_seconds: int, now: datetime
+) -> Begun:
+    """Judge these messages of one claim once more, and record that those which pass are being sent.
+
+    Each of them gets an attempt row and a new lease. To be committed before the channel is called.
+    """
+    _durably(connection)
+    mine = _still_mine(connection, claimed, MessageState.CLAIMED)
+    verdicts = judge(connection, mine) if mine else {}
+    stopped = [
+        _stop(message, verdicts.get(message.message_id), now)
+        for message in mine
+        if _stops(message, verdicts, now)
+    ]
+    halted = {stop.message.message_id for stop in stopped}
+    sending = [
+        replace(message, attempts=message.attempts + 1)
+        for message in mine
+        if message.message_id not in halted
+    ]
+    _record_stopped(connection, stopped, now)
+    _record_sending(connection, sending, lease_seconds, now)
+    return Begun(tuple(sending), tuple(stopped))
+
+
+def renew(connection: Connection, claimed: Sequence[Claimed], *, lease_seconds: int) -> int:
+    """Hold these messages for longer, as far as they are still held; returns how many are."""
+    mine = [
+        *_still_mine(connection, claimed, MessageState.CLAIMED),
+        *_still_mine(connection, claimed, MessageState.SENDING),
+    ]
+    return update_each(
+        connection, messages, _keys(mine), key=sql.KEY, same={"lease_until": _lease(lease_seconds)}
+    )
+
+
+def release(connection: Connection, claimed: Sequence[Claimed]) -> int:
+    """Put back what was claimed and not begun; returns how many were still held."""
+    check_arrow(MessageState.CLAIMED, MessageState.QUEUED)
+    mine = _still_mine(connection, claimed, MessageState.CLAIMED)
+    return update_each(
+        connection, messages, _keys(mine), key=sql.KEY, same={"state": MessageState.QUEUED, **sql.FREE}
+    )
+
+
+def still_mine(connection: Connection, claimed: Sequence[Claimed], state: MessageState) -> set[str]:
+    """The ids of those messages that are in `state` under the token they were claimed with; locks them."""
+    found: set[str] = set()
+    for token in sorted({message.token for message in claimed}):
+        buckets = sorted({message.bucket for message in claimed if message.token == token})
+        found |= {
+            row.message_id for row in connection.execute(sql.lock_mine(buckets, state), {"token": token})
+        }
+    return found
+
+
+def _still_mine(connection: Connection, claimed: Sequence[Claimed], state: MessageState) -> list[Claimed]:
+    held = still_mine(connection, claimed, state)
+    return [message for message in claimed if message.message_id in held]
+
+
+def _durably(connection: Connection) -> None:
+    """Have this commit reach the disk, also on a server that is set to answer sooner."""
+    if connection.dialect.name == "postgresql":
+        off = sa.func.current_setting("synchronous_commit") == "off"
+        connection.execute(sa.select(sa.func.set_config("synchronous_commit", "on", True)).where(off))
+
+
+def _stops(message: Claimed, verdicts: Mapping[str, Verdict], now: datetime) -> bool:
+    return message.expires_at <= now or message.message_id in verdicts
+
+
+def _stop(message: Claimed, verdict: Verdict | None, now: datetime) -> Stopped:
+    if verdict is None or message.expires_at <= now:
+        return Stopped(message, MessageState.EXPIRED, Reason.EXPIRED)
+    if verdict.until is None and verdict.reason not in WAITS:
+        return Stopped(message, MessageState.CANCELLED, verdict.reason)
+    later = max(verdict.until or now + WAIT, now + timedelta(minutes=1))
+    if later >= message.expires_at:
+        return Stopped(message, MessageState.EXPIRED, verdict.reason)
+    return Stopped(message, MessageState.QUEUED, verdict.reason, later)
+
+
+def _record_stopped(connection: Connection, stopped: Sequence[Stopped], now: datetime) -> None:
+    for state in (MessageState.CANCELLED, MessageState.EXPIRED, MessageState.QUEUED):
+        check_arrow(MessageState.CLAIMED, state)
+        rows = [_stopped_row(stop) for stop in stopped if stop.state is state]
+        same = {"state": state, **sql.FREE} | ({} if state is MessageState.QUEUED else {"settled_at": now})
+        update_each(connection, messages, rows, key=sql.KEY, same=same)
+
+
+def _stopped_row(stop: Stopped) -> dict[str, Any]:
+    row = {"bucket": stop.message.bucket, "message_id": stop.message.message_id, "reason": stop.reason.value}
+    return row | ({} if stop.send_after is None else {"send_after": stop.send_after})
+
+
+def _record_sending(
+    connection: Connection, sending: Sequence[Claimed], lease_seconds: int, now: datetime
+) -> None:
+    check_arrow(MessageState.CLAIMED, MessageState.SENDING)
+    update_each(
+        connection,
+        messages,
+        [{**row, "attempts": message.attempts} for row, message in zip(_keys(sending), sending, strict=True)],
+        key=sql.KEY,
+        same={"state": MessageState.SENDING, "reason": None, "lease_until": _lease(lease_seconds)},
+    )
+    insert_each(connection, deliveries, [_attempt(message, now) for message in sending])
+
+
+def _attempt(message: Claimed, now: datetime) -> dict[str, Any]:
+    return {
+        "bucket": message.bucket,
+        "customer_id": message.customer_id,
+        "message_id": message.message_id,
+        "attempt": message.attempts,
+        "channel": message.channel,
+        "started_at": now,
+        "result": "sending",
+    }
+
+
+def _keys(claimed: Iterable[Claimed]) -> list[dict[str, Any]]:
+    return [{"bucket": message.bucket, "message_id": message.message_id} for message in claimed]
+
+
+def _lease(lease_seconds: int) -> sa.ColumnElement[int]:
+    return database_now() + sa.literal(lease_seconds, sa.BigInteger)

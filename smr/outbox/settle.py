@@ -1,0 +1,100 @@
+"""What the channel answered, written down: in groups, and only by who still holds the messages.
+
+In: settlements of messages in sending. Out: how many were settled; the rest is in other hands by now
+(the lease ran out, and a rescue has marked them unknown), and its truth is found there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from smr.database.each import update_each
+from smr.events import MessageState
+from smr.outbox import sql
+from smr.outbox.claim import Claimed
+from smr.outbox.send import still_mine
+from smr.outbox.states import check_arrow
+from smr.tables import deliveries, messages
+
+RESULTS = {
+    MessageState.SENT: "sent",
+    MessageState.WITH_STAFF: "sent",
+    MessageState.FAILED: "refused",
+    MessageState.QUEUED: "refused",
+    MessageState.UNKNOWN: "unknown",
+}
+"""How an attempt ended, by the state it left its message in."""
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """How an attempt ended for one message: the state it goes to.
+
+    `send_after` is for those queued again. `reason` is a channel's refusal, or None; `detail` is kept
+    with the attempt.
+    """
+
+    message: Claimed
+    state: MessageState
+    reason: str | None = None
+    detail: str | None = None
+    provider_id: str | None = None
+    send_after: datetime | None = None
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement], *, now: datetime) -> list[Settlement]:
+    """Record how these attempts ended; returns those that were recorded, as the messages were still held."""
+    held = still_mine(connection, [settlement.message for settlement in settlements], MessageState.SENDING)
+    mine = [settlement for settlement in settlements if settlement.message.message_id in held]
+    for state in RESULTS:
+        of_state = [settlement for settlement in mine if settlement.state is state]
+        _settle_messages(connection, of_state, state, now)
+        _settle_attempts(connection, of_state, state, now)
+    return mine
+
+
+def _settle_messages(
+    connection: Connection, settlements: Sequence[Settlement], state: MessageState, now: datetime
+) -> None:
+    check_arrow(MessageState.SENDING, state)
+    rows = [_message_row(settlement) for settlement in settlements]
+    same: dict[str, Any] = {"state": state, **sql.FREE}
+    if state is not MessageState.QUEUED:
+        same["settled_at"] = now
+    if state is MessageState.SENT:
+        same["sent_at"] = now
+    update_each(connection, messages, rows, key=sql.KEY, same=same)
+
+
+def _message_row(settlement: Settlement) -> dict[str, Any]:
+    message = settlement.message
+    row = {
+        "bucket": message.bucket,
+        "message_id": message.message_id,
+        "reason": settlement.reason,
+        "provider_id": settlement.provider_id,
+    }
+    return row | ({"send_after": settlement.send_after} if settlement.state is MessageState.QUEUED else {})
+
+
+def _settle_attempts(
+    connection: Connection, settlements: Sequence[Settlement], state: MessageState, now: datetime
+) -> None:
+    rows = [
+        {
+            "bucket": settlement.message.bucket,
+            "customer_id": settlement.message.customer_id,
+            "message_id": settlement.message.message_id,
+            "attempt": settlement.message.attempts,
+            "reason": settlement.detail or settlement.reason,
+            "provider_id": settlement.provider_id,
+        }
+        for settlement in settlements
+    ]
+    same = {"result": RESULTS[state], "finished_at": now}
+    update_each(connection, deliveries, rows, key=sql.ATTEMPT_KEY, same=same)

@@ -1,0 +1,172 @@
+"""Every statement of the outbox.
+
+All name the buckets they touch where they lock or change rows, and lock in the order of the key, so that
+two workers never wait for each other in a circle. The indexes relied on are `messages_queued` and
+`messages_held`; their predicates are repeated as they stand, for only so they are recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from smr.events import MessageState as S
+from smr.tables import messages
+from smr.tables import outbox as table
+
+m = messages.c
+QUEUED: sa.ColumnElement[bool] = sa.literal_column(table.QUEUED.text, sa.Boolean)
+HELD: sa.ColumnElement[bool] = sa.literal_column(table.HELD.text, sa.Boolean)
+KEY = ("bucket", "message_id")
+ATTEMPT_KEY = ("bucket", "customer_id", "message_id", "attempt")
+FREE = {"token": None, "lease_until": None}
+"""What a message carries that nobody holds."""
+
+PUT_COLUMNS = (
+    "bucket",
+    "customer_id",
+    "playbook",
+    "step",
+    "anchor",
+    "message_id",
+    "channel",
+    "address",
+    "purpose",
+    "subject",
+    "body",
+    "html",
+    "attachments",
+    "priority",
+    "due_at",
+    "send_after",
+    "expires_at",
+    "run_id",
+    "version",
+    "queued_at",
+)
+_NAMES = ", ".join(PUT_COLUMNS)
+_MARKS = ", ".join("?" * len(PUT_COLUMNS))
+
+# No conflict target: a row that is there already conflicts on its key and on its id at once, and SQLite
+# raises for whichever of the two is not named.
+PUT_SQLITE = f"INSERT INTO messages ({_NAMES}, state) VALUES ({_MARKS}, 'queued') ON CONFLICT DO NOTHING"  # noqa: S608
+STAGING_POSTGRESQL = (
+    "CREATE TEMP TABLE IF NOT EXISTS messages_put ON COMMIT DELETE ROWS AS "  # noqa: S608
+    f"SELECT {_NAMES} FROM messages WITH NO DATA"
+)
+COPY_POSTGRESQL = f"COPY messages_put ({_NAMES}) FROM STDIN"
+PUT_POSTGRESQL = (
+    f"INSERT INTO messages ({_NAMES}, state) "  # noqa: S608
+    f"SELECT {_NAMES}, 'queued' FROM messages_put ON CONFLICT DO NOTHING"
+)
+
+CLAIMED = (
+    m.bucket,
+    m.customer_id,
+    m.playbook,
+    m.step,
+    m.anchor,
+    m.message_id,
+    m.channel,
+    m.address,
+    m.purpose,
+    m.subject,
+    m.body,
+    m.html,
+    m.attachments,
+    m.priority,
+    m.due_at,
+    m.expires_at,
+    m.attempts,
+    m.version,
+)
+"""What a worker needs of a message it has claimed."""
+
+
+def _due(now: Any) -> tuple[sa.ColumnElement[bool], ...]:
+    return (QUEUED, m.send_after <= now, m.expires_at > now)
+
+
+def channels_waiting() -> sa.Select[Any]:
+    """How many messages each channel has to send now."""
+    now = sa.bindparam("now", type_=m.send_after.type)
+    return sa.select(m.channel, sa.func.count()).where(*_due(now)).group_by(m.channel).order_by(m.channel)
+
+
+def waiting() -> sa.Select[Any]:
+    """How many messages of a channel wait in each bucket, the highest priority first."""
+    now = sa.bindparam("now", type_=m.send_after.type)
+    return (
+        sa.select(m.priority, m.bucket, sa.func.count())
+        .where(m.channel == sa.bindparam("channel"), *_due(now))
+        .group_by(m.priority, m.bucket)
+        .order_by(m.priority.desc(), m.bucket)
+    )
+
+
+def lock_due(buckets: Sequence[int]) -> sa.Select[Any]:
+    """The next messages of a channel in these buckets, locked; those another has locked are passed over."""
+    now = sa.bindparam("now", type_=m.send_after.type)
+    return (
+        sa.select(*CLAIMED)
+        .where(m.bucket.in_(buckets), m.channel == sa.bindparam("channel"), *_due(now))
+        .order_by(m.priority.desc(), m.due_at, m.bucket, m.message_id)
+        .limit(sa.bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
+
+
+def lock_mine(buckets: Sequence[int], state: S) -> sa.Select[Any]:
+    """The messages still held under a token in a state, locked."""
+    return (
+        sa.select(m.bucket, m.message_id, m.customer_id, m.attempts, m.expires_at)
+        .where(m.bucket.in_(buckets), HELD, m.state == sa.literal_column(f"'{state.value}'"))
+        .where(m.token == sa.bindparam("token"))
+        .order_by(m.bucket, m.message_id)
+        .with_for_update()
+    )
+
+
+def lock_where(
+    buckets: Sequence[int],
+    *conditions: sa.ColumnElement[bool],
+    wait: bool = False,
+    columns: Sequence[Any] = (),
+) -> sa.Select[Any]:
+    """The messages in these buckets of which the conditions hold, locked; locks are skipped or awaited."""
+    return (
+        sa.select(m.bucket, m.message_id, m.customer_id, m.attempts, m.state, *columns)
+        .where(m.bucket.in_(buckets), *conditions)
+        .order_by(m.bucket, m.message_id)
+        .with_for_update(skip_locked=not wait)
+    )
+
+
+def buckets_where(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The buckets with at least one message of which the conditions hold."""
+    return sa.select(m.bucket).where(*conditions).distinct().order_by(m.bucket)
+
+
+def dead(state: S) -> tuple[sa.ColumnElement[bool], ...]:
+    """Held in `state` under a lease that ran out before `:database_now`."""
+    return (
+        HELD,
+        m.state == sa.literal_column(f"'{state.value}'"),
+        m.lease_until < sa.bindparam("database_now"),
+    )
+
+
+def too_late() -> tuple[sa.ColumnElement[bool], ...]:
+    """Queued, and useful no more."""
+    return (QUEUED, m.expires_at <= sa.bindparam("now", type_=m.expires_at.type))
+
+
+def unknown() -> sa.Select[Any]:
+    """The messages of which nobody can say whether they went out."""
+    return (
+        sa.select(m.channel, m.bucket, m.message_id, m.customer_id, m.attempts)
+        .where(m.state == sa.literal_column(f"'{S.UNKNOWN.value}'"))
+        .order_by(m.channel, m.bucket, m.message_id)
+    )

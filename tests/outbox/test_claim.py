@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from smr import outbox
+from smr.database import Database
+from smr.events import MessageState
+from smr.outbox.states import ARROWS, check_arrow
+from tests.outbox.rows import (
+    NOON,
+    attempts,
+    begin,
+    claim,
+    customers,
+    end_leases,
+    queue,
+    queue_for,
+    row,
+    states,
+    the_message,
+)
+
+
+def test_a_claimed_message_is_not_claimed_again(database: Database) -> None:
+    queue_for(database, ["ana", "ben", "cleo"])
+    first, second = claim(database, limit=2), claim(database, limit=2)
+    assert len(first) == 2
+    assert len(second) == 1
+    assert {m.customer_id for m in (*first, *second)} == {"ana", "ben", "cleo"}
+    assert set(states(database).values()) == {"claimed"}
+
+
+def test_the_higher_priority_goes_first_then_what_was_due_earlier(database: Database) -> None:
+    queue(
+        database,
+        row("ana", priority=10),
+        row("ben", priority=90, due_at=NOON),
+        row("cleo", priority=90, due_at=NOON - timedelta(hours=1)),
+    )
+    buckets = range(4096)
+    assert [m.customer_id for m in claim(database, buckets=buckets)] == ["cleo", "ben", "ana"]
+
+
+def test_portions_come_by_falling_priority_and_name_the_buckets_where_messages_wait(
+    database: Database,
+) -> None:
+    queue_for(database, customers(30), priority=20)
+    queue_for(database, customers(10), priority=80, step="offer")
+    with database.read() as connection:
+        found = outbox.portions(connection, "wecom", now=NOON, size=8)
+    assert [p.priority for p in found] == sorted((p.priority for p in found), reverse=True)
+    assert sum(p.count for p in found) == 40
+    assert all(p.count <= 8 for p in found)
+
+
+def test_what_is_not_due_or_too_late_or_on_another_channel_is_not_claimed(database: Database) -> None:
+    queue(
+        database,
+        row("ana", send_after=NOON + timedelta(seconds=1)),
+        row("ben", expires_at=NOON),
+        row("cleo", channel="sms"),
+        row("小林", send_after=NOON),
+    )
+    assert [m.customer_id for m in claim(database, buckets=range(4096))] == ["小林"]
+
+
+def test_begun_messages_have_an_attempt_before_the_channel_is_called(database: Database) -> None:
+    queue_for(database, ["ana"])
+    begun = begin(database, claim(database))
+    assert [m.attempts for m in begun.sending] == [1]
+    assert the_message(database, "ana").state == "sending"
+    assert attempts(database, "ana") == [(1, "sending")]
+
+
+def test_a_lease_runs_by_the_databases_clock_and_a_dead_one_gives_the_message_back(
+    database: Database,
+) -> None:
+    queue_for(database, ["ana"])
+    claim(database, lease_seconds=3600)
+    assert outbox.rescue(database, now=NOON + timedelta(days=365)).queued == 0
+    end_leases(database)
+    assert outbox.rescue(database, now=NOON).queued == 1
+    assert states(database) == {"ana": "queued"}
+    assert len(claim(database)) == 1
+
+
+def test_a_worker_whose_claim_was_taken_over_cannot_begin(database: Database) -> None:
+    queue_for(database, ["ana"])
+    stale = claim(database, owner="sleeper")
+    end_leases(database)
+    outbox.rescue(database, now=NOON)
+    fresh = claim(database, owner="other")
+    assert begin(database, stale).sending == ()
+    assert [m.customer_id for m in begin(database, fresh).sending] == ["ana"]
+    assert attempts(database, "ana") == [(1, "sending")]
+
+
+def test_released_messages_wait_again(database: Database) -> None:
+    queue_for(database, ["ana", "ben"])
+    claimed = claim(database)
+    with database.write() as connection:
+        assert outbox.release(connection, claimed) == 2
+        assert outbox.release(connection, claimed) == 0
+    assert set(states(database).values()) == {"queued"}
+
+
+def test_a_lease_can_be_renewed_by_who_holds_it_alone(database: Database) -> None:
+    queue_for(database, ["ana"])
+    claimed = claim(database)
+    end_leases(database)
+    with database.write() as connection:
+        assert outbox.renew(connection, claimed, lease_seconds=60) == 1
+    assert outbox.rescue(database, now=NOON).queued == 0
+    end_leases(database)
+    outbox.rescue(database, now=NOON)
+    with database.write() as connection:
+        assert outbox.renew(connection, claimed, lease_seconds=60) == 0
+
+
+def test_every_state_has_its_arrows_and_ends_are_ends() -> None:
+    assert set(ARROWS) == set(MessageState)
+    assert {state for state, targets in ARROWS.items() if not targets} == {
+        "expired",
+        "delivered",
+        "undelivered",
+    }
+
+
+@pytest.mark.parametrize("source", list(MessageState))
+@pytest.mark.parametrize("target", list(MessageState))
+def test_only_drawn_arrows_are_passed(source: MessageState, target: MessageState) -> None:
+    if target in ARROWS[source]:
+        check_arrow(source, target)
+    else:
+        with pytest.raises(ValueError, match="never goes"):
+            check_arrow(source, target)
+
+
+def test_nothing_that_went_out_is_ever_queued_again() -> None:
+    for state in (
+        MessageState.SENT,
+        MessageState.DELIVERED,
+        MessageState.UNDELIVERED,
+        MessageState.WITH_STAFF,
+    ):
+        assert MessageState.QUEUED not in ARROWS[state]
+        assert MessageState.CLAIMED not in ARROWS[state]
