@@ -1,0 +1,80 @@
+"""smr's own evaluation of one playbook, timed in its process: finding who is due, and judging them.
+
+    python -m benchmarks.evaluation URL CONFIG NOW REPEATS
+
+The statements of a run between the refresh and the texts, slice by slice, candidates and reasons written
+down. Each repeat happens in a transaction that is rolled back, and begins with the loaded playbooks, as a
+run does. Prints one JSON line with the median.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from benchmarks.measure import middle
+from smr import clock, due, guards
+from smr.database import open_database
+from smr.playbook import load_library
+from smr.playbook.model import Library, Playbook
+from smr.settings import Settings, load_settings
+from smr.slices import customer_slices
+from smr.tables import candidates
+
+RUN_ID = 1
+
+
+def main() -> None:
+    """Time the playbook of the highest priority."""
+    url, config, now, repeats = sys.argv[1:]
+    settings = load_settings(Path(config))
+    library = load_library(settings.playbooks, settings)
+    database = open_database(url)
+    times = []
+    found = accepted = 0
+    for _ in range(int(repeats)):
+        with database.trial() as connection:
+            started = time.perf_counter()
+            _evaluate(connection, library, settings, datetime.fromisoformat(now))
+            times.append(time.perf_counter() - started)
+            found, accepted = _counted(connection)
+    database.close()
+    print(json.dumps({"due": found, "accepted": accepted, "seconds": middle(times)}))
+
+
+def _evaluate(connection: Connection, library: Library, settings: Settings, now: datetime) -> None:
+    playbook = library.playbooks[0]
+    parts = customer_slices(connection)
+    tomorrow = clock.seconds(clock.end_of_day(now, settings.shop.tz))
+    at = clock.seconds(now)
+    for part in parts:
+        span = {"run_id": RUN_ID, "low": part.low, "high": part.high}
+        due.find(connection, playbook, library, settings, now=now, **span)
+        guards.judge(connection, _bench(connection, library, playbook, settings, now), **span)
+        guards.arbitrate(connection, library, settings, now=at, tomorrow=tomorrow, **span)
+    guards.limit_run(connection, library, settings, run_id=RUN_ID)
+    for part in parts:
+        guards.settle(connection, playbook, settings, now=at, run_id=RUN_ID, low=part.low, high=part.high)
+
+
+def _bench(
+    connection: Connection, library: Library, playbook: Playbook, settings: Settings, now: datetime
+) -> guards.Bench:
+    quiet = guards.quiet_now(connection, now, settings)
+    return guards.Bench(playbook, playbook.steps[0], library, settings, now, quiet)
+
+
+def _counted(connection: Connection) -> tuple[int, int]:
+    passed = sa.func.sum(sa.case((candidates.c.state == "accepted", 1), else_=0))
+    count, accepted = connection.execute(sa.select(sa.func.count(), passed).select_from(candidates)).one()
+    return int(count), int(accepted or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Running a command to its end as its own process: how long it took, and how much memory at most.
+
+Memory is VmHWM, read by the process itself just before it ends; ru_maxrss would inherit the peak of whoever
+started it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+SMR = """\
+import atexit, os, sys
+def tell():
+    with open("/proc/self/status") as status, open(os.environ["SMR_BENCHMARK_PEAK"], "w") as told:
+        told.write(next((line.split()[1] for line in status if line.startswith("VmHWM")), "0"))
+if os.path.exists("/proc/self/status"):
+    atexit.register(tell)
+from smr.cli.app import main
+sys.argv[0] = "smr"
+main()
+"""
+"""What the installed command does, and then the peak of memory, in KiB, into a file."""
+
+ALLOWED = {0}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One process that ended: wall seconds from start to end, peak of memory in MB, what it printed."""
+
+    seconds: float
+    peak_mb: float
+    printed: str
+
+
+def python(arguments: Sequence[str]) -> Ran:
+    """Run this Python with those arguments."""
+    return _run([sys.executable, *arguments], dict(os.environ))
+
+
+def smr(url: str, *arguments: str) -> Ran:
+    """Run `smr` with those arguments on the database of that URL."""
+    environ = {**os.environ, "SMR_DATABASE_URL": url}
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "peak")
+        environ["SMR_BENCHMARK_PEAK"] = str(told)
+        ran = _run([sys.executable, "-c", SMR, *arguments], environ)
+        peak = int(told.read_text() or 0) / 1024 if told.exists() else 0.0
+    return Ran(ran.seconds, peak, ran.printed)
+
+
+def _run(command: list[str], environ: dict[str, str]) -> Ran:
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode not in ALLOWED:
+        shown = " ".join(command[1:] if command[1] != "-c" else ["smr", *command[3:]])
+        raise RuntimeError(
+            f"{shown}: exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        )
+    return Ran(seconds, 0.0, done.stdout)
+
+
+def typical(times: int, once: Callable[[], Ran]) -> Ran:
+    """Run so many times; the one with the median time, with the largest peak of all."""
+    ran = sorted((once() for _ in range(times)), key=lambda one: one.seconds)
+    middle = ran[len(ran) // 2]
+    return Ran(middle.seconds, max(one.peak_mb for one in ran), middle.printed)
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median."""
+    return median(values)

@@ -1,0 +1,334 @@
+"""All measurements on one kind of database, in order.
+
+A *base* is a world in the tables with what follows from it; *today* is the base after the import of a day's
+new lines, before the run. Contenders each get a copy, so that all begin alike. Whatever is timed is a whole
+process, start included, except where the note says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from benchmarks.figures import Figure
+from benchmarks.loading import load, tidy, write_csv
+from benchmarks.measure import Ran, python, smr, typical
+from benchmarks.places import Place
+from benchmarks.playbooks import rules, write_rules, write_shop
+from benchmarks.world import CATEGORIES, DAY, RUN_AT, World
+from smr.database import open_database
+from smr.database.migrate import ensure_current
+
+USEFUL_FOR = 30 * DAY
+NOW = RUN_AT.isoformat()
+DERIVED_AT = "2026-11-22T01:00:00+08:00"
+IMPORTED_AT = "2026-11-23T01:00:00+08:00"
+PARTS = ("import", "run", "evaluation", "growth")
+Tell = Callable[[str], None]
+BY_HAND = str(Path(__file__).with_name("by_hand.py"))
+
+
+@dataclass(frozen=True)
+class Form:
+    """How large, how often, and which parts."""
+
+    world: World
+    small: World  # a tenth of it, for growth
+    imported: World  # its lines are imported into an empty database
+    repeats: int
+    sample: int  # customers the ORM's loop is timed on
+    parts: tuple[str, ...] = PARTS
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One kind of database, the form, and the folder for files."""
+
+    place: Place
+    form: Form
+    folder: Path
+
+    def shop(self, name: str, *, live: bool, useful_for: int = USEFUL_FOR) -> str:
+        """A configuration with its playbooks; its path."""
+        return str(write_shop(self.folder / f"{self.place.kind}-{name}", live=live, useful_for=useful_for))
+
+    def rules(self, name: str, useful_for: int = USEFUL_FOR) -> str:
+        """The same rules for a reference; the path of its file."""
+        return str(write_rules(self.folder / f"{name}.json", rules(RUN_AT, useful_for)))
+
+    @property
+    def base(self) -> str:
+        """The name of the base."""
+        return _name(self.form.world)
+
+    @property
+    def today(self) -> str:
+        """The name of the base after the day's import."""
+        return f"{self.base}_today"
+
+
+def measure(bench: Bench, tell: Tell) -> Iterator[Figure]:
+    """All figures of one kind of database."""
+    parts = bench.form.parts
+    if "import" in parts:
+        tell("importing into an empty database")
+        yield from importing(bench)
+    tell(f"loading {bench.form.world.lines:,} lines")
+    yield from loading(bench)
+    if "run" in parts:
+        tell("importing the day's lines")
+        yield from day(bench)
+        tell("running: by hand, by ORM, smr")
+        yield from running(bench)
+        bench.place.drop(bench.today)
+    if "evaluation" in parts or "growth" in parts:
+        yield from evaluating(bench, tell)
+
+
+def importing(bench: Bench) -> Iterator[Figure]:
+    """A shop's history into an empty database, validation and deduplication included."""
+    world, place = bench.form.imported, bench.place
+    file = bench.folder / "history.csv"
+    lines = world.history()
+    write_csv(file, world, lines)
+    config = bench.shop("import", live=False)
+    rates = []
+    for _ in range(bench.form.repeats):
+        url = place.create("imported")
+        _make_tables(url)
+        load(url, world, purchases=False)
+        ran = smr(url, "import", "purchases", str(file), "--config", config, "--now", IMPORTED_AT)
+        _expect(_count(url, "purchases") == len(lines), "the import kept every line")
+        rates.append((len(lines) / ran.seconds, ran.peak_mb))
+    place.drop("imported")
+    rate, peak = sorted(rates)[len(rates) // 2]
+    wanted = 60_000 if place.kind == "SQLite" else 40_000
+    yield Figure(
+        "import of a history", rate, " lines/s", wanted, note=f"{len(lines):,} lines of CSV, by time"
+    )
+    yield Figure("  its peak memory", peak, " MB")
+
+
+def loading(bench: Bench) -> Iterator[Figure]:
+    """The base: facts past the importer, then what follows from them by a run without live playbooks."""
+    seconds = prepare(bench, bench.form.world)
+    if seconds:
+        yield Figure(
+            "first run over all customers", seconds, " s", note="no playbook live: supplies and buyers only"
+        )
+
+
+def prepare(bench: Bench, world: World) -> float:
+    """Make the base of a world, unless a kept folder has it; seconds that smr took to derive what follows."""
+    place, name = bench.place, _name(world)
+    if place.has(name):
+        return 0.0
+    url = place.create("loading")
+    _make_tables(url)
+    load(url, world)
+    tidy(url)
+    ran = smr(url, "run", "--config", bench.shop("draft", live=False), "--now", DERIVED_AT)
+    tidy(url)
+    place.copy("loading", name)
+    place.drop("loading")
+    return ran.seconds
+
+
+def day(bench: Bench) -> Iterator[Figure]:
+    """One day's new lines into the base."""
+    world, place = bench.form.world, bench.place
+    lines = world.day(world.lines // 100)
+    file = bench.folder / "day.csv"
+    write_csv(file, world, lines)
+    url = place.copy(bench.base, bench.today)
+    before = _count(url, "purchases")
+    config = bench.shop("draft", live=False)
+    ran = smr(url, "import", "purchases", str(file), "--config", config, "--now", IMPORTED_AT)
+    _expect(_count(url, "purchases") == before + len(lines), "the day's import kept every line")
+    note = f"{len(lines):,} lines into {before:,}"
+    yield Figure("import of a day", len(lines) / ran.seconds, " lines/s", note=note)
+
+
+def running(bench: Bench) -> Iterator[Figure]:
+    """The whole way to queued messages, by each contender."""
+    form, place = bench.form, bench.place
+    path = bench.rules("rules")
+    by_hand = typical(form.repeats, lambda: python([BY_HAND, place.copy(bench.today, "by_hand"), path]))
+    url_by_hand = place.url("by_hand")
+    by_orm = python(["-m", "benchmarks.by_orm", place.copy(bench.today, "by_orm"), path])
+    place.drop("by_orm")
+    config = bench.shop("live", live=True)
+    ours = typical(form.repeats, lambda: _run(place.copy(bench.today, "ours"), config))
+    again = _run(place.url("ours"), config)
+    yield from _compared(by_hand, by_orm, ours, again, url_by_hand, place.url("ours"))
+    for name in ("by_hand", "ours"):
+        place.drop(name)
+
+
+def _run(url: str, config: str) -> Ran:
+    return smr(url, "run", "--config", config, "--now", NOW)
+
+
+def _compared(
+    by_hand: Ran, by_orm: Ran, ours: Ran, again: Ran, url_by_hand: str, url: str
+) -> Iterator[Figure]:
+    reference, mine = _texts(url_by_hand), _texts(url)
+    count = len(mine)
+    _expect(count > 0, "the run queued messages")
+    rate, rate_by_hand = count / ours.seconds, len(reference) / by_hand.seconds
+    rate_by_orm = json.loads(by_orm.printed)["messages"] / by_orm.seconds
+    yield Figure("messages queued", count, note=f"by hand {len(reference):,}")
+    same = len(mine.keys() & reference.keys()) / max(len(mine.keys() | reference.keys()), 1)
+    yield Figure("  for the same customers and playbooks", 100 * same, " %", 100.0)
+    text = sum(reference.get(key) == body for key, body in mine.items()) / count
+    yield Figure("  with the same text", 100 * text, " %", 100.0)
+    yield Figure("run by hand", rate_by_hand, " messages/s", note=f"{by_hand.seconds:.2f} s")
+    yield Figure("run by ORM, row by row", rate_by_orm, " messages/s", note=f"{by_orm.seconds:.2f} s")
+    yield Figure("run by smr", rate, " messages/s", note=f"{ours.seconds:.2f} s, the day's refresh included")
+    yield Figure("smr to by hand", rate / rate_by_hand, "", 0.4, only_full=True)
+    yield Figure("smr to ORM", rate / rate_by_orm, "×", 3.0, only_full=True)
+    yield Figure("peak memory of the run", ours.peak_mb, " MB", 250.0, "most")
+    second = again.seconds / ours.seconds
+    yield Figure(
+        "second run to the first", second, "", 0.1, "most", only_full=True, note=f"{again.seconds:.2f} s"
+    )
+
+
+def evaluating(bench: Bench, tell: Tell) -> Iterator[Figure]:
+    """The reference rule alone (one category), in process; and how it grows with the shop."""
+    tell("evaluating one rule")
+    large = _evaluated(bench, bench.form.world)
+    if "evaluation" in bench.form.parts:
+        yield from _rule(bench, large)
+    if "growth" in bench.form.parts:
+        tell(f"the same at {bench.form.small.lines:,} lines")
+        yield from _growth(bench, large)
+    bench.place.drop(large)
+
+
+def _evaluated(bench: Bench, world: World) -> str:
+    """A copy of a base in which nothing waits for a refresh; its name."""
+    name = f"{_name(world)}_rule"
+    prepare(bench, world)
+    bench.place.copy(_name(world), name)
+    tidy(bench.place.url(name))
+    return name
+
+
+def _rule(bench: Bench, name: str) -> Iterator[Figure]:
+    form, url = bench.form, bench.place.url(name)
+    path = bench.rules("rules")
+    hand = _told(python([BY_HAND, url, path, "--evaluate", "5"]))
+    loop = _told(python(["-m", "benchmarks.by_orm", url, path, "--evaluate", str(form.sample)]))
+    ours = _evaluate(url, bench.shop("live", live=True))
+    whole = loop["seconds"] * form.world.customers / form.sample
+    yield Figure("one rule by hand", hand["seconds"] * 1000, " ms", note=f"{hand['due']:,} customers")
+    yield Figure("one rule by an ORM loop", whole, " s", note=f"from a sample of {form.sample:,} customers")
+    note = f"{ours['due']:,} candidates found, judged and written down, {ours['accepted']:,} accepted"
+    yield Figure("one rule by smr", ours["seconds"] * 1000, " ms", note=note)
+    yield Figure("ORM loop to smr", whole / ours["seconds"], "×", 300.0)
+    yield Figure("smr to by hand, one rule", hand["seconds"] / ours["seconds"])
+
+
+def _growth(bench: Bench, large: str) -> Iterator[Figure]:
+    """The large shop with so short a window that as many are due as in the small one."""
+    small = _evaluated(bench, bench.form.small)
+    url, url_small = bench.place.url(large), bench.place.url(small)
+    due = _due(url_small, USEFUL_FOR)
+    window = _window(url, due)
+    at_small = _evaluate(url_small, bench.shop("live", live=True))
+    at_large = _evaluate(url, bench.shop("window", live=True, useful_for=window))
+    note = f"{at_small['due']:,} due in {at_small['seconds'] * 1000:.1f} ms, then {at_large['due']:,} in"
+    note += f" {at_large['seconds'] * 1000:.1f} ms"
+    yield Figure(
+        "time of one rule, ten times the lines",
+        at_large["seconds"] / at_small["seconds"],
+        "×",
+        1.3,
+        "most",
+        note=note,
+    )
+    yield from _memory(bench)
+    bench.place.drop(small)
+
+
+def _memory(bench: Bench) -> Iterator[Figure]:
+    """Peak memory of a whole run in the large shop to that in the small one."""
+    peaks = []
+    for world in (bench.form.small, bench.form.world):
+        ran = _run(bench.place.copy(_name(world), "memory"), bench.shop("live", live=True))
+        peaks.append(ran.peak_mb)
+        bench.place.drop("memory")
+    note = f"{peaks[0]:.0f} MB, then {peaks[1]:.0f} MB"
+    yield Figure("peak memory, ten times the lines", peaks[1] / peaks[0], "×", 1.2, "most", note=note)
+
+
+def _evaluate(url: str, config: str) -> dict[str, Any]:
+    return _told(python(["-m", "benchmarks.evaluation", url, config, NOW, "5"]))
+
+
+def _told(ran: Ran) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(ran.printed)
+    return told
+
+
+def _name(world: World) -> str:
+    return f"shop_{world.customers}_{world.lines}"
+
+
+def _make_tables(url: str) -> None:
+    database = open_database(url)
+    ensure_current(database)
+    database.close()
+
+
+def _rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """All rows of a query, through the driver."""
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
+    with psycopg.connect(url) as server:
+        return server.execute(query.encode()).fetchall()
+
+
+def _count(url: str, table: str) -> int:
+    return int(_rows(url, f"SELECT count(*) FROM {table}")[0][0])
+
+
+def _texts(url: str) -> dict[tuple[str, str], str]:
+    """The text of each message by its customer and playbook."""
+    found = _rows(url, "SELECT customer_id, playbook, body FROM messages")
+    return {(customer_id, playbook): body for customer_id, playbook, body in found}
+
+
+def _due(url: str, useful_for: int) -> int:
+    """How many supplies of the first category are due."""
+    found = rules(RUN_AT, useful_for)
+    window = f"runs_out_at > {found.due_from} AND runs_out_at < {found.due_before}"
+    return int(_rows(url, f"SELECT count(*) FROM supplies WHERE {_FIRST} AND {window}")[0][0])
+
+
+def _window(url: str, count: int) -> int:
+    """For how many seconds a step must be useful for that many to be due, in whole minutes."""
+    found = rules(RUN_AT, USEFUL_FOR)
+    latest = f"SELECT runs_out_at FROM supplies WHERE {_FIRST} AND runs_out_at < {found.due_before}"
+    rows = _rows(url, f"{latest} ORDER BY runs_out_at DESC LIMIT 1 OFFSET {count}")
+    return max(1, round((found.now - int(rows[0][0])) / 60)) * 60
+
+
+_FIRST = f"kind = 'category' AND line = '{CATEGORIES[0]}'"
+
+
+def _expect(holds: bool, what: str) -> None:
+    if not holds:
+        sys.exit(f"benchmark: expected that {what}, but it did not")
