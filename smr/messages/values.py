@@ -66,13 +66,13 @@ def plain(value: object, depth: int = 0) -> object:
 
     Numbers with a fraction become Decimal, so that 0.1 + 0.2 is 0.3.
     """
-    if value is None or isinstance(value, bool | Money):
-        return value
     if type(value) is str:
         if len(value) > TEXT_LENGTH:
             raise ValueRefused(
                 f"a text of {len(value):,} characters; at most {TEXT_LENGTH:,} fit in a message"
             )
+        return value
+    if value is None or isinstance(value, bool | Money):
         return value
     if isinstance(value, int | float | Decimal):
         return number(value)

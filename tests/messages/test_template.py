@@ -33,7 +33,7 @@ def test_a_value_that_is_not_there_needs_a_default() -> None:
 
 
 def test_a_misspelt_name_is_an_error_that_says_which_was_meant() -> None:
-    with pytest.raises(TemplateError, match="there is no 'nmae' here .did you mean 'name'"):
+    with pytest.raises(TemplateError, match=r"there is no .nmae. here .did you mean .name.\?"):
         rendered("{{ customer.nmae }}")
 
 
@@ -46,7 +46,8 @@ def test_attributes_are_items_never_what_python_has() -> None:
 def test_loops_conditions_and_set_work_with_lists_and_numbers() -> None:
     source = (
         "{% set left = due.days + 1 %}{% if left > 3 %}{{ left }}:{% endif %}"
-        "{% for tag in customer.tags %}{{ loop.index }}{{ tag }}{% if not loop.last %}、{% endif %}{% endfor %}"
+        "{% for tag in customer.tags %}{{ loop.index }}{{ tag }}"
+        "{% if not loop.last %}、{% endif %}{% endfor %}"
     )
     assert rendered(source) == "4:1敏感肌、2会员"
 
