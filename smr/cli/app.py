@@ -7,7 +7,7 @@ import sys
 import typer
 
 from smr import __version__
-from smr.cli import db
+from smr.cli import check, db, init, schema
 from smr.cli.say import talk
 from smr.errors import SmrError
 
@@ -30,12 +30,17 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def about(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     """Reminds customers when what they bought runs out."""
 
 
 # Commands are registered here, in the order in which --help lists them.
+app.command("init")(init.init)
+app.command("check")(check.check)
+app.command("schema")(schema.give_schema)
 app.add_typer(db.app, name="db")
 
 

@@ -28,7 +28,7 @@ Node = tuple[str, str]
 
 
 def refresh_order(segments: Document) -> tuple[Node, ...]:
-    """("segment", name) and ("ladder", name), each after those it uses; CycleError where there is none."""
+    """("segment", name) and ("ladder", name), each after those it uses; CycleError in a circle."""
     return tuple(TopologicalSorter(_uses(segments)).static_order())
 
 
