@@ -8,6 +8,7 @@ another process has written in between, whatever the busy timeout says.
 from __future__ import annotations
 
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,6 +42,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # Whoever forgets to close it leaves no open connections behind.
+        weakref.finalize(self, engine.dispose)
 
     @property
     def dialect(self) -> str:
