@@ -7,7 +7,8 @@ import sys
 import typer
 
 from smr import __version__
-from smr.cli import check, db, init, schema
+from smr.cli import check, db, deliver, explain, init, outbox, run, schema
+from smr.cli.import_ import import_facts
 from smr.cli.say import talk
 from smr.errors import SmrError
 
@@ -40,6 +41,12 @@ def about(
 # Commands are registered here, in the order in which --help lists them.
 app.command("init")(init.init)
 app.command("check")(check.check)
+app.command("import")(import_facts)
+app.command("plan")(run.plan)
+app.command("run")(run.run)
+app.command("deliver")(deliver.deliver)
+app.add_typer(outbox.app, name="outbox")
+app.command("explain")(explain.explain)
 app.command("schema")(schema.give_schema)
 app.add_typer(db.app, name="db")
 

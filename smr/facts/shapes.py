@@ -1,0 +1,279 @@
+"""The facts that are lines of a table: purchases, refunds, consents, interactions.
+
+In: a batch of read cells. Out: the rows to stage: line, dice, then the columns of the table in its order,
+as plain driver values (times are seconds, JSON is text).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy as sa
+
+from smr.errors import did_you_mean
+from smr.facts.batch import Batch, Readable
+from smr.facts.cells import (
+    LONGEST_CONTENT,
+    LONGEST_TEXT,
+    CellError,
+    Column,
+    Moments,
+    Refused,
+    Remembered,
+    TextColumn,
+    minor_units,
+    read_currency,
+    read_flag,
+    read_line_no,
+    read_money,
+    read_quantity,
+    shown,
+)
+from smr.facts.layout import Layout
+from smr.settings import Settings
+from smr.tables import consents, interactions, purchases, refunds
+
+EVERY = "*"
+PURCHASE_KINDS: dict[str, str | None] = {"sale": None, "sample": "sample", "gift": "gift"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How one kind of fact is read and merged.
+
+    `at` is the time that counts as having seen the customer; `compared` are the columns in which a row of a
+    known key may differ; `numbered` says that lines without a number get one from their order of appearance.
+    """
+
+    table: sa.Table
+    at: str
+    compared: tuple[str, ...]
+    readers: Callable[[Layout], Mapping[str, Readable]]
+    derive: Callable[[Batch, Layout], None]
+    numbered: bool = False
+    places: Remembered = field(default_factory=lambda: Remembered(place_of, 100_000))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The staged columns after line and dice."""
+        return tuple(column.name for column in self.table.columns)
+
+    def rows(self, batch: Batch) -> Iterable[tuple[Any, ...]]:
+        """The rows to stage."""
+        if not len(batch):
+            return []
+        places = self.places.all(batch["customer_id"])
+        buckets, dices = zip(*places, strict=True)
+        batch.values["bucket"] = buckets
+        return zip(batch.lines, dices, *(batch[name] for name in self.columns), strict=True)
+
+
+def place_of(customer_id: str) -> tuple[int, int]:
+    """Bucket and dice of a customer from one hash; the same as bucket_of and dice_of."""
+    digest = sha256(customer_id.encode()).digest()
+    return digest[0] << 4 | digest[1] >> 4, int.from_bytes(digest[2:6]) & 0x7FFF_FFFF
+
+
+def shape_of(kind: str, settings: Settings) -> Shape:
+    """The shape of a kind of fact."""
+    return SHAPES[kind](settings)
+
+
+def _purchases(settings: Settings) -> Shape:
+    moments = Moments(settings.shop.tz)
+    columns = (
+        TextColumn("customer_id", needed=True),
+        TextColumn("product_id", needed=True),
+        Column("purchased_at", moments, needed=True),
+        TextColumn("order_id"),
+        TextColumn("category"),
+        Column("unit_price", read_money),
+        Column("amount", read_money),
+        Column("currency", read_currency),
+        Column("line_no", read_line_no),
+        Column("delivered_at", moments),
+        Column("kind", _purchase_kind),
+        Column("quantity", read_quantity, needed=True),
+    )
+    worth = Remembered(lambda money: _line_amount(settings.shop.currency, *money), 50_000)
+
+    def derive(batch: Batch, layout: Layout) -> None:
+        if "quantity" not in layout.columns:
+            batch.values["quantity"] = [1.0] * len(batch)
+        _put_amounts(batch, worth, ("amount", "unit_price", "quantity", "currency"))
+        batch.values["order_id"] = _orders(batch["order_id"], batch["purchased_at"])
+
+    return Shape(
+        purchases,
+        "purchased_at",
+        ("purchased_at", "quantity", "amount", "currency", "delivered_at", "kind"),
+        lambda _: {column.name: column for column in columns},
+        derive,
+        numbered=True,
+    )
+
+
+def _refunds(settings: Settings) -> Shape:
+    moments = Moments(settings.shop.tz)
+    columns = (
+        TextColumn("customer_id", needed=True),
+        TextColumn("product_id", needed=True),
+        Column("refunded_at", moments, needed=True),
+        TextColumn("order_id"),
+        Column("purchased_at", moments),
+        Column("line_no", read_line_no),
+        TextColumn("refund_id"),
+        Column("quantity", read_quantity),
+        Column("amount", read_money),
+        Column("currency", read_currency),
+    )
+    worth = Remembered(lambda money: _line_amount(settings.shop.currency, *money), 50_000)
+
+    def derive(batch: Batch, layout: Layout) -> None:
+        batch.values["unit_price"] = [None] * len(batch)
+        _put_amounts(batch, worth, ("amount", "unit_price", "quantity", "currency"))
+        orders = list(map(_refunded_order, batch["order_id"], batch["purchased_at"]))
+        batch.put("order_id", orders, refused=any(isinstance(order, Refused) for order in orders))
+        batch.values["line_no"] = [1 if line is None else line for line in batch["line_no"]]
+        parts = [batch[name] for name in ("refund_id", "order_id", "product_id", "line_no", "refunded_at")]
+        batch.values["refund_id"] = [
+            given or f"{order}/{product}#{line}@{at}"
+            for given, order, product, line, at in zip(*parts, strict=True)
+        ]
+
+    return Shape(
+        refunds,
+        "refunded_at",
+        ("refunded_at", "quantity", "amount"),
+        lambda _: {column.name: column for column in columns},
+        derive,
+    )
+
+
+def _consents(settings: Settings) -> Shape:
+    columns = (
+        TextColumn("customer_id", needed=True),
+        Column("channel", lambda name: read_channel(settings, name), needed=True),
+        Column("granted", read_flag, needed=True),
+        Column("decided_at", Moments(settings.shop.tz), needed=True),
+        TextColumn("purpose"),
+        TextColumn("source", longest=LONGEST_TEXT),
+    )
+
+    def derive(batch: Batch, layout: Layout) -> None:
+        batch.values["purpose"] = [purpose or "marketing" for purpose in batch["purpose"]]
+
+    return Shape(consents, "decided_at", (), lambda _: {column.name: column for column in columns}, derive)
+
+
+def _interactions(settings: Settings) -> Shape:
+    columns = (
+        TextColumn("customer_id", needed=True),
+        Column("happened_at", Moments(settings.shop.tz), needed=True),
+        TextColumn("kind", needed=True),
+        TextColumn("interaction_id"),
+        TextColumn("channel"),
+        TextColumn("content", longest=LONGEST_CONTENT, lines=True),
+    )
+
+    def readers(layout: Layout) -> Mapping[str, Readable]:
+        all_columns: tuple[Readable, ...] = (*columns, *attribute_columns(layout))
+        return {column.name: column for column in all_columns}
+
+    def derive(batch: Batch, layout: Layout) -> None:
+        batch.values["attributes"] = _attributes(batch, layout)
+        told = [batch[name] for name in ("interaction_id", "happened_at", "kind", "channel", "content")]
+        batch.values["interaction_id"] = [
+            given or _interaction_id(tuple(rest)) for given, *rest in zip(*told, strict=True)
+        ]
+
+    return Shape(interactions, "happened_at", ("happened_at", "kind", "channel", "content"), readers, derive)
+
+
+def read_channel(settings: Settings, name: str) -> str:
+    """A channel of the settings, or `*` for all."""
+    if name != EVERY and not settings.is_channel(name):
+        hint = did_you_mean(name, settings.channel_names)
+        raise CellError("channel", f"there is no channel {shown(name)}; {hint}")
+    return str(name)
+
+
+def attribute_columns(layout: Layout) -> list[TextColumn]:
+    """A text column for each attribute the source has."""
+    names = [name for name in layout.columns if name.startswith("attributes.")]
+    return [TextColumn(name, longest=LONGEST_TEXT) for name in names]
+
+
+def _attributes(batch: Batch, layout: Layout) -> list[str | None]:
+    names = [name for name in layout.columns if name.startswith("attributes.")]
+    if not names:
+        return [None] * len(batch)
+    keys = [name.removeprefix("attributes.") for name in names]
+    texts = []
+    for values in zip(*(batch[name] for name in names), strict=True):
+        said = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+        texts.append(json.dumps(said, ensure_ascii=False, sort_keys=True) if said else None)
+    return texts
+
+
+def _put_amounts(batch: Batch, worth: Remembered, names: Sequence[str]) -> None:
+    pairs = worth.all(list(zip(*(batch[name] for name in names), strict=True)))
+    if worth.refused:
+        batch.put("amount", pairs, refused=True)
+        pairs = list(batch["amount"])
+    batch.values["amount"] = [amount for amount, _ in pairs]
+    batch.values["currency"] = [currency for _, currency in pairs]
+
+
+def _line_amount(
+    shop: str,
+    amount: Decimal | None,
+    unit_price: Decimal | None,
+    quantity: float | None,
+    currency: str | None,
+) -> tuple[int | None, str | None]:
+    """Amount of the whole line in minor units, with its currency."""
+    if amount is None and unit_price is not None:
+        amount = unit_price * Decimal(str(quantity))
+    if amount is None:
+        return None, currency
+    return minor_units(amount, currency or shop), currency or shop
+
+
+def _orders(given: Sequence[str | None], at: Sequence[int]) -> Sequence[Any]:
+    if None not in given:
+        return given
+    return [order if order is not None else f"@{second}" for order, second in zip(given, at, strict=True)]
+
+
+def _refunded_order(order: str | None, purchased_at: int | None) -> Any:
+    if order is not None:
+        return order
+    if purchased_at is None:
+        return Refused("missing", "order_id: is empty (purchased_at would do for purchases without an order)")
+    return f"@{purchased_at}"
+
+
+def _interaction_id(parts: tuple[Any, ...]) -> str:
+    return "@" + sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+
+def _purchase_kind(cell: str) -> str | None:
+    try:
+        return PURCHASE_KINDS[cell]
+    except KeyError:
+        hint = did_you_mean(cell, list(PURCHASE_KINDS))
+        raise CellError("kind", f"{shown(cell)} is not a kind of purchase; {hint}") from None
+
+
+SHAPES: dict[str, Callable[[Settings], Shape]] = {
+    "purchases": _purchases,
+    "refunds": _refunds,
+    "consents": _consents,
+    "interactions": _interactions,
+}
