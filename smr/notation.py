@@ -67,16 +67,22 @@ def parse_span(value: Any) -> int:
     text = _text(value)
     found = _SPAN.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is not a span of time; write a number and a unit, such as 30d, 12h, 45m or 2w")
+        raise ValueError(
+            f"{text!r} is not a span of time; write a number and a unit, such as 30d, 12h, 45m or 2w"
+        )
     seconds = int(found[1]) * UNITS[found[2]]
     if not 0 < seconds <= LONGEST:
-        raise ValueError(f"{text!r} is out of range; a span is longer than nothing and at most ten years (3660d)")
+        raise ValueError(
+            f"{text!r} is out of range; a span is longer than nothing and at most ten years (3660d)"
+        )
     return seconds
 
 
 def span_text(seconds: int) -> str:
     """A span as an operator would write it."""
-    for unit in ("w", "d", "h") if seconds % (7 * clock.DAY) == 0 and seconds >= 28 * clock.DAY else ("d", "h"):
+    for unit in (
+        ("w", "d", "h") if seconds % (7 * clock.DAY) == 0 and seconds >= 28 * clock.DAY else ("d", "h")
+    ):
         if seconds % UNITS[unit] == 0:
             return f"{seconds // UNITS[unit]}{unit}"
     return f"{seconds // 60}m"
@@ -164,8 +170,12 @@ def parse_moment(value: str, where: ZoneInfo) -> datetime:
     A day alone is its beginning. Without an offset the time is local to `where`.
     """
     text = value.strip()
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", text):
-        raise ValueError(f"{value!r} is not a time; write 2026-11-23 or 2026-11-23T09:00 (an offset may follow)")
+    if not re.fullmatch(
+        r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", text
+    ):
+        raise ValueError(
+            f"{value!r} is not a time; write 2026-11-23 or 2026-11-23T09:00 (an offset may follow)"
+        )
     try:
         found = datetime.fromisoformat(text)
         local = found if found.tzinfo else found.replace(tzinfo=where)
@@ -187,15 +197,18 @@ def parse_day(value: Any) -> date:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        kind = {dict: "a mapping", list: "a list", type(None): "nothing"}.get(type(value), "another kind of value")
+        kind = {dict: "a mapping", list: "a list", type(None): "nothing"}.get(
+            type(value), "another kind of value"
+        )
         raise ValueError(f"expected a short text here, found {kind}")
     return value.strip()
 
 
-
 SPAN_SCHEMA = {"type": "string", "pattern": r"^\d+(m|h|d|w)$", "examples": ["30d", "12h", "2w"]}
 
-Span = Annotated[int, BeforeValidator(parse_span), PlainSerializer(span_text, return_type=str), WithJsonSchema(SPAN_SCHEMA)]
+Span = Annotated[
+    int, BeforeValidator(parse_span), PlainSerializer(span_text, return_type=str), WithJsonSchema(SPAN_SCHEMA)
+]
 RateText = Annotated[
     Rate,
     BeforeValidator(parse_rate),

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from smr import clock, due, guards, runs, segments
 from smr.crash_points import reached
 from smr.database import Database
-from smr.messages import FailedMessage, RenderedMessage, render
+from smr.messages.rendering import FailedMessage, RenderedMessage, render
 from smr.outbox import put
 from smr.playbook.model import Library, Playbook
 from smr.publication import live_since, publish
@@ -185,7 +185,14 @@ def _refresh(running: _Pass) -> None:
     for number, part in enumerate(changed):
         scope.progress(number, len(changed), "supplies")
         with running.transaction() as connection:
-            due.refresh(connection, scope.library, now=scope.seconds, run_id=scope.run_id, low=part.low, high=part.high)
+            due.refresh(
+                connection,
+                scope.library,
+                now=scope.seconds,
+                run_id=scope.run_id,
+                low=part.low,
+                high=part.high,
+            )
             reached("in_supplies")
     for number, part in enumerate(everyone):
         scope.progress(number, len(everyone), "segments")
@@ -241,7 +248,7 @@ def _queue(running: _Pass, database: Database) -> None:
 
 
 def _next_batch(running: _Pass, part: Slice) -> tuple[int, int] | None:
-    """Render and queue one batch in one transaction: how many were queued and how many failed; None at the end."""
+    """Render and queue one batch in one transaction: how many went well and failed; None at the end."""
     scope = running.scope
     with running.transaction() as connection:
         made = render(
@@ -254,15 +261,19 @@ def _next_batch(running: _Pass, part: Slice) -> tuple[int, int] | None:
             high=part.high,
             limit=BATCH,
         )
-        good, failed = [], []
+        good: list[RenderedMessage] = []
+        failed: list[FailedMessage] = []
         for message in made:
-            (failed if isinstance(message, FailedMessage) else good).append(message)
+            if isinstance(message, FailedMessage):
+                failed.append(message)
+            else:
+                good.append(message)
         if not good and not failed:
             return None
-        put(connection, [message.row for message in good])  # type: ignore[union-attr]
+        put(connection, good)
         reached("outbox_before_mark")
-        _mark_queued(connection, scope, [message.key for message in good])
-        _mark_failed(connection, [message.key for message in failed])
+        _mark_queued(connection, scope, [message[:5] for message in good])
+        _mark_failed(connection, [message[:5] for message in failed])
     reached("outbox_after_commit")
     return len(good), len(failed)
 

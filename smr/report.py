@@ -59,7 +59,9 @@ class RunReport:
         """Take the counts of an earlier run to show the difference."""
         if counts is not None:
             rows = counts.get("verdicts", [])
-            self.before = Counter({(playbook, step, verdict): count for playbook, step, verdict, count in rows})
+            self.before = Counter(
+                {(playbook, step, verdict): count for playbook, step, verdict, count in rows}
+            )
 
     @property
     def accepted(self) -> int:

@@ -63,10 +63,14 @@ def begin(database: Database, *, now: datetime, version: str, slot: str | None, 
         return UnderWay(found.run_id, found.slot, found.owner, found.state == "done")
 
 
-def _begin(connection: Connection, now: datetime, version: str, slot: str | None, owner: str) -> Run | UnderWay:
+def _begin(
+    connection: Connection, now: datetime, version: str, slot: str | None, owner: str
+) -> Run | UnderWay:
     other = _running(connection)
     if other is not None:
-        if other.lease_until > connection.execute(sa.select(database_now())).scalar_one() and not _is_gone(other.owner):
+        if other.lease_until > connection.execute(sa.select(database_now())).scalar_one() and not _is_gone(
+            other.owner
+        ):
             return UnderWay(other.run_id, other.slot, other.owner, done=False)
         stop = sa.update(runs).values(state="stopped", finished_at=database_now())
         connection.execute(stop.where(runs.c.run_id == other.run_id))
@@ -102,9 +106,13 @@ def _again(connection: Connection, run_id: int, slot: str, owner: str) -> Run:
 
 def keep(connection: Connection, run: Run) -> None:
     """Renew the lease within a transaction of the run; raises StateError where another took its place."""
-    renew = sa.update(runs).where(runs.c.run_id == run.run_id, runs.c.owner == run.owner, runs.c.state == "running")
+    renew = sa.update(runs).where(
+        runs.c.run_id == run.run_id, runs.c.owner == run.owner, runs.c.state == "running"
+    )
     if connection.execute(renew.values(lease_until=database_now() + LEASE)).rowcount != 1:
-        raise StateError("this run was silent for too long and another took its place; nothing was done twice")
+        raise StateError(
+            "this run was silent for too long and another took its place; nothing was done twice"
+        )
 
 
 def finish(connection: Connection, run: Run, counts: dict[str, Any]) -> None:
@@ -122,7 +130,9 @@ def last_counts(connection: Connection) -> dict[str, Any] | None:
 
 def next_id(connection: Connection) -> int:
     """The number the next run will have; a plan judges with it."""
-    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(runs.c.run_id), 0) + 1)).scalar_one())
+    return int(
+        connection.execute(sa.select(sa.func.coalesce(sa.func.max(runs.c.run_id), 0) + 1)).scalar_one()
+    )
 
 
 def latest_now(connection: Connection) -> int | None:
@@ -158,7 +168,7 @@ def _is_gone(owner: str) -> bool:
 
 
 def _born(pid: int) -> str:
-    """When a process of this machine was started, as the kernel counts it; empty where there is no such process."""
+    """When a process of this machine was started, as the kernel counts it; empty where it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

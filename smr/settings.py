@@ -8,6 +8,7 @@ Trap: a value may be a secret. No fault shows what came from the environment, no
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -66,7 +67,26 @@ def _zone_hint(value: str) -> str:
     return f"write such as {usual or next(iter(cities + near), 'Asia/Shanghai')}"
 
 
+def _some_path(value: object) -> object:
+    if value == "":
+        raise ValueError("no path stands here; write one, or take the key out")
+    return value
+
+
+def _encoding(value: object) -> object:
+    try:
+        codecs.lookup(str(value))
+    except LookupError:
+        raise ValueError(f"no encoding is called {value!r}; write such as utf-8 or gb18030") from None
+    return value
+
+
+_encoding.code = "unknown_encoding"  # type: ignore[attr-defined]
+
 ZoneName = Annotated[str, BeforeValidator(_zone)]
+SomePath = Annotated[Path, BeforeValidator(_some_path)]
+Encoding = Annotated[str, BeforeValidator(_encoding)]
+FactKind = Literal["customers", "products", "purchases", "refunds", "consents", "interactions"]
 
 
 class DatabaseSettings(Part):
@@ -80,7 +100,7 @@ class ShopSettings(Part):
 
     name: str = Field("", description="the shop's name, {{ shop.name }} in templates")
     zone: ZoneName = Field("Asia/Shanghai", description="the time zone of the shop's days")
-    currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="of amounts that name none")
+    currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="three capital letters, such as CNY; of amounts that name none")
     language: Literal["en", "zh"] = Field("en", description="of explanations and of in_words in templates")
     reorder_url: str = Field("", description="{product_id}, {customer_id} and {message_id} are filled in")
 
@@ -142,7 +162,7 @@ class ChannelSettings(Part):
 class FilesSettings(Part):
     """Where the file channel writes."""
 
-    folder: Path = Field(
+    folder: SomePath = Field(
         Path("outbox"), description="one JSONL and one readable text file per channel and day"
     )
 
@@ -150,19 +170,19 @@ class FilesSettings(Part):
 class ImportSettings(Part):
     """How files of facts are read."""
 
-    columns: dict[str, dict[str, str]] = Field(
+    columns: dict[FactKind, dict[str, str]] = Field(
         default_factory=dict,
         description="per kind: our column name → the file's, such as {purchases: {customer_id: 会员号}}",
     )
     reject_limit: Share = Field(0.2, description="a file with a larger share of bad rows is refused whole")
-    rejects_folder: Path = Field(Path("rejects"), description="where refused rows are written")
-    encoding: str = Field("utf-8", description="of CSV and JSONL files, such as gb18030")
+    rejects_folder: SomePath = Field(Path("rejects"), description="where refused rows are written")
+    encoding: Encoding = Field("utf-8", description="of CSV and JSONL files, such as gb18030")
 
 
 class SourceSettings(Part):
     """A SELECT in the shop's own database, read as far as it has grown since the last time."""
 
-    kind: Literal["customers", "products", "purchases", "refunds", "consents", "interactions"]
+    kind: FactKind = Field(description="what the rows are")
     url: str = Field(description="an SQLAlchemy URL; reading only")
     select: str = Field(description="one SELECT; :cursor stands for the last value seen")
     cursor: str = Field(description="the selected column that grows, such as updated_at or id")
@@ -173,7 +193,7 @@ class Settings(Part):
     """Everything `config.yaml` may say."""
 
     database: DatabaseSettings = DatabaseSettings()
-    playbooks: Path = Field(Path("playbooks"), description="the folder of playbooks")
+    playbooks: SomePath = Field(Path("playbooks"), description="the folder of playbooks")
     shop: ShopSettings = ShopSettings()
     policy: PolicySettings = PolicySettings()
     channels: dict[str, ChannelSettings] = Field(default_factory=dict)

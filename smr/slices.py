@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -24,7 +25,7 @@ def cut(count: int) -> list[Slice]:
     """All buckets in `count` slices of nearly equal width."""
     count = max(1, min(count, BUCKETS))
     edges = [round(n * BUCKETS / count) for n in range(count + 1)]
-    return [Slice(low, high - 1) for low, high in zip(edges, edges[1:], strict=False)]
+    return [Slice(low, high - 1) for low, high in pairwise(edges)]
 
 
 def customer_slices(connection: Connection) -> list[Slice]:

@@ -279,7 +279,8 @@ def _words(one: _Found) -> tuple[str, str, str]:
         return _code(one, what), what, fix
     if one.kind == "literal_error":
         known = [str(choice) for choice in _choices(one.spot.bare)]
-        return "unknown_value", f"{_shown(one.value)} is not known here", did_you_mean(str(one.value), known)
+        stated = str(one.path[-1]) if one.at_key else str(one.value)
+        return "unknown_value", f"{_shown(stated)} is not known here", did_you_mean(stated, known)
     if one.kind == "string_pattern_mismatch":
         return _pattern(one)
     return "invalid", one.message, one.spot.description

@@ -11,12 +11,13 @@ from smr import pipeline, runs
 from smr.cli.say import bar, facts, give_json, talk
 from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, open_shop
 from smr.errors import StateError
-from smr.messages import FailedMessage, RenderedMessage
+from smr.messages.rendering import FailedMessage, RenderedMessage
 from smr.report import ACCEPTED, EXPIRED, HELD_OUT, RunReport
 from smr.words import reason_in
 
 BlastOption = Annotated[
-    bool, typer.Option("--allow-blast", help="Go on even where the run would write to unusually many customers.")
+    bool,
+    typer.Option("--allow-blast", help="Go on even where the run would write to unusually many customers."),
 ]
 
 
@@ -25,7 +26,8 @@ def run(
     now: NowOption = None,
     playbook: PlaybookOption = None,
     slot: Annotated[
-        str | None, typer.Option("--slot", help="A name for this run; a slot that was run already is not run again.")
+        str | None,
+        typer.Option("--slot", help="A name for this run; a slot that was run already is not run again."),
     ] = None,
     allow_blast: BlastOption = False,
     as_json: JsonOption = False,
@@ -94,11 +96,14 @@ def show_report(report: RunReport, language: str, *, planned: bool = False) -> N
     """Print what a pass did, as two tables."""
     facts.print(
         f"customers {report.customers:,}   purchases {report.purchases:,}   due {report.due:,}   "
-        f"accepted {report.accepted:,}   blocked {sum(report.blocked.values()):,}   held out {report.held_out:,}   "
+        f"accepted {report.accepted:,}   blocked {sum(report.blocked.values()):,}   "
+        f"held out {report.held_out:,}   "
         f"{'to queue' if planned else 'queued'} {report.queued:,}"
     )
     if report.settled:
-        facts.print(f"{report.settled:,} more reminders are due but were settled by earlier runs: each is made once.")
+        facts.print(
+            f"{report.settled:,} more reminders are due but were settled by earlier runs: each is made once."
+        )
     if not report.verdicts:
         if not report.settled:
             facts.print("Nobody is due. `smr explain CUSTOMER` tells when a customer will be.")
@@ -140,10 +145,14 @@ def show_message(message: RenderedMessage | FailedMessage) -> None:
     """Print one message as its customer would read it."""
     shown = _sample(message)
     if "problem" in shown:
-        facts.print(f"\n✗ {shown['customer']} · {shown['playbook']}/{shown['step']}: {shown['problem']}", markup=False)
+        facts.print(
+            f"\n✗ {shown['customer']} · {shown['playbook']}/{shown['step']}: {shown['problem']}", markup=False
+        )
         return
     facts.print(
-        f"\n→ {shown['customer']} · {shown['channel']} · {shown['playbook']}/{shown['step']}", markup=False, style="bold"
+        f"\n→ {shown['customer']} · {shown['channel']} · {shown['playbook']}/{shown['step']}",
+        markup=False,
+        style="bold",
     )
     if shown["subject"]:
         facts.print(f"  [{shown['subject']}]", markup=False)
@@ -151,7 +160,7 @@ def show_message(message: RenderedMessage | FailedMessage) -> None:
 
 
 def _sample(message: RenderedMessage | FailedMessage) -> dict[str, Any]:
-    _, customer, playbook, step, anchor = message.key
+    _, customer, playbook, step, anchor = message[:5]
     shown: dict[str, Any] = {"customer": customer, "playbook": playbook, "step": step, "anchor": anchor}
     if isinstance(message, FailedMessage):
         return {**shown, "problem": message.detail}
@@ -164,7 +173,9 @@ def _under_way(other: runs.UnderWay, as_json: bool) -> None:
     elif other.done:
         facts.print(f"The slot {other.slot} was run already; nothing to do.")
     else:
-        facts.print(f"Another run ({other.slot}, by {other.owner}) is under way and does this; nothing to do.")
+        facts.print(
+            f"Another run ({other.slot}, by {other.owner}) is under way and does this; nothing to do."
+        )
 
 
 def _next_steps(report: RunReport) -> None:
@@ -173,7 +184,7 @@ def _next_steps(report: RunReport) -> None:
     unconsented = report.blocked.get("no_consent", 0) + report.blocked.get("unreachable", 0)
     if unconsented and not report.accepted:
         talk.print(
-            f"{unconsented:,} customers cannot be written to: import addresses (smr import customers) and consents "
-            "(smr import consents), or say in config.yaml what the channel may assume "
+            f"{unconsented:,} customers cannot be written to: import addresses (smr import customers) and "
+            "consents (smr import consents), or say in config.yaml what the channel may assume "
             "(channels.NAME.consent: opt_out, channels.NAME.address: customer_id)."
         )

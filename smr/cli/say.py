@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 """For people: progress, warnings, errors."""
@@ -46,8 +53,7 @@ class Bar:
     def __call__(self, done: int, total: int | None = None, what: str | None = None) -> None:
         """Set how much is done, of how much, and what is being done."""
         if self._progress is not None:
-            changes = {} if what is None else {"description": what}
-            self._progress.update(self._task, completed=done, total=total, **changes)
+            self._progress.update(self._task, completed=done, total=total, description=what)
 
 
 @contextmanager

@@ -25,7 +25,9 @@ ConfigOption = Annotated[
 ]
 NowOption = Annotated[
     str | None,
-    typer.Option("--now", help="Act as if it were this time, such as 2026-11-23T09:00 (shop's zone unless it says)."),
+    typer.Option(
+        "--now", help="Act as if it were this time, such as 2026-11-23T09:00 (shop's zone unless it says)."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 PlaybookOption = Annotated[
@@ -41,7 +43,7 @@ class Shop:
 
     @cached_property
     def database(self) -> Database:
-        """The database, brought to the current schema when it is new; refused when it is of another version."""
+        """The database, with its tables when it is new; refused when of another version."""
         opened = open_database(self.settings.database.url)
         ensure_current(opened)
         return opened

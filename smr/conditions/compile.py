@@ -53,7 +53,8 @@ def condition_sql(condition: m.Part, who: Who, settings: Settings) -> ColumnElem
 
 def leaf_value(condition: m.Part, who: Who, settings: Settings) -> ColumnElement[Any] | None:
     """What explaining shows of the customer beside a leaf's verdict; None where the verdict says it all."""
-    return value(condition, who, settings)
+    known = value.dispatch(type(condition)) is not value.dispatch(object)
+    return value(condition, who, settings) if known else None
 
 
 @singledispatch
@@ -63,9 +64,9 @@ def holds(condition: m.Part, who: Who, settings: Settings) -> ColumnElement[bool
 
 
 @singledispatch
-def value(condition: m.Part, who: Who, settings: Settings) -> ColumnElement[Any] | None:
+def value(condition: m.Part, who: Who, settings: Settings) -> ColumnElement[Any]:
     """A leaf's value for the customer."""
-    return None
+    raise NotImplementedError(type(condition).__name__)
 
 
 def bounded(measure: ColumnElement[Any], least: Any, most: Any) -> ColumnElement[bool]:
@@ -183,9 +184,6 @@ def _(condition: m.Refunded, who: Who, settings: Settings) -> ColumnElement[bool
     return sa.select(sa.literal(1)).select_from(back).where(*where).exists()
 
 
-    return of_goods(back.c.product_id, goods)
-
-
 # Supplies
 
 
@@ -289,7 +287,9 @@ def _(condition: m.CustomerIs, who: Who, settings: Settings) -> ColumnElement[bo
     found = _field(customer, wanted.field)
     where: list[ColumnElement[bool]] = [who.owns(customer)]
     if wanted.known is False:
-        return sa.not_(sa.select(sa.literal(1)).select_from(customer).where(*where, found.is_not(None)).exists())
+        return sa.not_(
+            sa.select(sa.literal(1)).select_from(customer).where(*where, found.is_not(None)).exists()
+        )
     where.append(found.is_not(None))
     if wanted.is_ is not None:
         where.append(found == wanted.is_)
@@ -329,7 +329,12 @@ def is_number(text: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _customer(who: Who, column: sa.Column[Any], test: Any) -> ColumnElement[bool]:
     customer = customers.alias()
-    return sa.select(sa.literal(1)).select_from(customer).where(who.owns(customer), test(customer.c[column.name])).exists()
+    return (
+        sa.select(sa.literal(1))
+        .select_from(customer)
+        .where(who.owns(customer), test(customer.c[column.name]))
+        .exists()
+    )
 
 
 # Messages
@@ -343,7 +348,11 @@ def _(condition: m.Messaged, who: Who, settings: Settings) -> ColumnElement[Any]
     where: list[ColumnElement[bool]] = [who.owns(sent), sent.c.state.in_([str(state) for state in COUNTED])]
     if wanted.within is not None:
         where.append(at > NOW - wanted.within)
-    for column, names in ((sent.c.playbook, wanted.playbook), (sent.c.step, wanted.step), (sent.c.channel, wanted.channel)):
+    for column, names in (
+        (sent.c.playbook, wanted.playbook),
+        (sent.c.step, wanted.step),
+        (sent.c.channel, wanted.channel),
+    ):
         if names is not None:
             where.append(column.in_(names))
     return sa.select(sa.func.count()).select_from(sent).where(*where).scalar_subquery()

@@ -54,7 +54,7 @@ def refused(who: Who, channel: str, purpose: str) -> ColumnElement[bool]:
 def may_reach(
     who: Who, channel: str, purpose: str, settings: Settings, *, address: bool = True
 ) -> ColumnElement[bool]:
-    """Whether the channel may be used for that purpose: consent as the channel asks for it, and an address."""
+    """Whether the channel may be used for that purpose: an address, and consent as it asks for it."""
     word = latest_word(who, channel, purpose)
     assumed = settings.channel(channel).consent == "opt_out"
     allowed = sa.func.coalesce(word, sa.true() if assumed else sa.false())

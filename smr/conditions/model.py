@@ -9,7 +9,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from smr.notation import Flag, Number, Span, Whole
 
@@ -53,7 +62,9 @@ class Bounds(Goods):
         if self.at_least is None and self.at_most is None:
             raise ValueError("no bound; say at_least or at_most")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise ValueError(f"at_least {self.at_least} is more than at_most {self.at_most}: it can never hold")
+            raise ValueError(
+                f"at_least {self.at_least} is more than at_most {self.at_most}: it can never hold"
+            )
         return self
 
 
@@ -87,7 +98,9 @@ class RefundedWithin(Goods):
 class CustomerField(Part):
     """A field of the customer, or `attributes.NAME`, compared."""
 
-    field: Annotated[str, Field(pattern=r"^(id|name|gender|birthday|zone|locale|staff|store|attributes\.[^.]{1,100})$")]
+    field: Annotated[
+        str, Field(pattern=r"^(id|name|gender|birthday|zone|locale|staff|store|attributes\.[^.]{1,100})$")
+    ]
     is_: Name | None = Field(None, alias="is", description="equal to 等于")
     is_not: Name | None = Field(None, description="known and not equal to 不等于")
     any_of: Names | None = Field(None, description="equal to one of 属于")
@@ -100,7 +113,9 @@ class CustomerField(Part):
     def _compared(self) -> CustomerField:
         stated = [self.is_, self.is_not, self.any_of, self.none_of, self.known, self.at_least, self.at_most]
         if all(value is None for value in stated):
-            raise ValueError("nothing to compare with; say is, is_not, any_of, none_of, known, at_least or at_most")
+            raise ValueError(
+                "nothing to compare with; say is, is_not, any_of, none_of, known, at_least or at_most"
+            )
         return self
 
 

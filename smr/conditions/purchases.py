@@ -89,7 +89,9 @@ def products_of(categories: Sequence[str]) -> sa.Select[tuple[str]]:
     return (
         sa.select(products.c.product_id)
         .select_from(
-            products.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id))
+            products.outerjoin(
+                entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id)
+            )
         )
         .where(category_of(products, entry).in_(categories))
     )
@@ -105,12 +107,16 @@ def of_goods(product_id: ColumnElement[Any], goods: Goods) -> list[ColumnElement
     return [sa.or_(*found)] if found else []
 
 
-def line_products(kind: ColumnElement[Any], line: ColumnElement[Any], product_id: ColumnElement[Any]) -> ColumnElement[bool]:
+def line_products(
+    kind: ColumnElement[Any], line: ColumnElement[Any], product_id: ColumnElement[Any]
+) -> ColumnElement[bool]:
     """Whether a product belongs to a followed line, a category or a product itself."""
     goods, entry = products.alias(), cycles.alias()
     in_category = (
         sa.select(sa.literal(1))
-        .select_from(goods.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == goods.c.product_id)))
+        .select_from(
+            goods.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == goods.c.product_id))
+        )
         .where(goods.c.product_id == product_id, category_of(goods, entry) == line)
         # Stands two levels inside a statement, where correlation does not come by itself.
         .correlate_except(goods, entry)
@@ -119,7 +125,9 @@ def line_products(kind: ColumnElement[Any], line: ColumnElement[Any], product_id
     return sa.case((kind == "category", in_category), else_=product_id == line)
 
 
-def purchased(who: Who, goods: Goods, within: int | None = None) -> tuple[FromClause, list[ColumnElement[bool]]]:
+def purchased(
+    who: Who, goods: Goods, within: int | None = None
+) -> tuple[FromClause, list[ColumnElement[bool]]]:
     """The customer's kept purchase lines of these goods: the table to select from, and the conditions."""
     line = purchases.alias()
     conditions = [who.owns(line), kept(line), *of_goods(line.c.product_id, goods)]

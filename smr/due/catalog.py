@@ -17,7 +17,14 @@ EVERYTHING = "*"
 def publish_catalog(connection: Connection, catalog: Catalog) -> bool:
     """Make `cycles` say what the catalog says; True where that changed anything."""
     wanted = sorted(_rows(catalog), key=_key)
-    columns = [cycles.c.kind, cycles.c.line, cycles.c.unit_lasts, cycles.c.learn, cycles.c.category, cycles.c.units]
+    columns = [
+        cycles.c.kind,
+        cycles.c.line,
+        cycles.c.unit_lasts,
+        cycles.c.learn,
+        cycles.c.category,
+        cycles.c.units,
+    ]
     present = [dict(row) for row in connection.execute(sa.select(*columns)).mappings()]
     if sorted(present, key=_key) == wanted:
         return False
@@ -45,6 +52,18 @@ def _rows(catalog: Catalog) -> list[dict[str, Any]]:
 
 
 def _row(
-    kind: str, line: str, lasts: int | None, learn: bool, category: str | None = None, units: float | None = None
+    kind: str,
+    line: str,
+    lasts: int | None,
+    learn: bool,
+    category: str | None = None,
+    units: float | None = None,
 ) -> dict[str, Any]:
-    return {"kind": kind, "line": line, "unit_lasts": lasts, "learn": learn, "category": category, "units": units}
+    return {
+        "kind": kind,
+        "line": line,
+        "unit_lasts": lasts,
+        "learn": learn,
+        "category": category,
+        "units": units,
+    }

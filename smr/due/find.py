@@ -16,6 +16,7 @@ from smr.playbook.model import Library, Playbook, RunsOut
 from smr.settings import Settings
 from smr.tables import candidates
 
+
 @dataclass(frozen=True)
 class Tally:
     """How many candidates are due and open, and how many are due but were settled by an earlier run."""
@@ -24,7 +25,17 @@ class Tally:
     settled: int = 0
 
 
-CHANGING = ["anchor_at", "product_id", "quantity", "runs_out_at", "due_at", "expires_at", "priority", "state", "run_id"]
+CHANGING = [
+    "anchor_at",
+    "product_id",
+    "quantity",
+    "runs_out_at",
+    "due_at",
+    "expires_at",
+    "priority",
+    "state",
+    "run_id",
+]
 
 
 def find(
@@ -57,7 +68,7 @@ def find(
             ).execution_options(preserve_rowcount=True)
             values = {**bound, **found.bound}
             due = connection.execute(statement, values).rowcount
-            # What is due but not open was decided by an earlier run; counted where that is cheap or all there is.
+            # What is due but not open was decided by an earlier run; counted where cheap or all there is.
             seen = _count(connection, found.select, values) if due == 0 or _cheap(playbook) else due
             tally = Tally(tally.due + due, tally.settled + seen - due)
     return tally
@@ -73,6 +84,4 @@ def _count(connection: Connection, select: sa.Select[Any], values: dict[str, Any
 
 
 def _still_open() -> sa.ColumnElement[bool]:
-    return sa.and_(
-        candidates.c.queued_at.is_(None), candidates.c.state.in_(["due", "blocked", "accepted"])
-    )
+    return sa.and_(candidates.c.queued_at.is_(None), candidates.c.state.in_(["due", "blocked", "accepted"]))

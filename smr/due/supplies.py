@@ -82,9 +82,7 @@ def _mark(connection: Connection, select: sa.Select[Any]) -> Any:
 
 def _take() -> Any:
     return (
-        sa.update(changed_customers)
-        .values(taken_by=RUN)
-        .where(changed_customers.c.bucket.between(LOW, HIGH))
+        sa.update(changed_customers).values(taken_by=RUN).where(changed_customers.c.bucket.between(LOW, HIGH))
     )
 
 
@@ -177,7 +175,9 @@ def _supplies(dialect: str, kind: str) -> Any:
     }
     ended = sa.select(
         *summed.c,
-        sa.func.max(summed.c.starts_at - summed.c.stock + summed.c.lasts).over(**again, rows=(None, 0)).label("begun"),
+        sa.func.max(summed.c.starts_at - summed.c.stock + summed.c.lasts)
+        .over(**again, rows=(None, 0))
+        .label("begun"),
         sa.func.row_number().over(**again).label("purchases"),
         sa.func.lead(summed.c.line_no).over(**again).label("next_line"),
     ).subquery("ended")
@@ -207,14 +207,16 @@ def _supplies(dialect: str, kind: str) -> Any:
 
 
 def _lines(kind: str) -> sa.Select[Any]:
-    """The kept purchase lines of the taken customers, each with its line and how long it lasts, in seconds."""
+    """Kept purchase lines of taken customers, each with its line and how many seconds it lasts."""
     taken = _taken_customers()
     bought, product = purchases.alias(), products.alias()
     entry, of_category, default = cycles.alias(), cycles.alias(), cycles.alias()
     category = category_of(product, entry)
     unit_lasts = sa.func.coalesce(entry.c.unit_lasts, of_category.c.unit_lasts, default.c.unit_lasts)
     basis = sa.case(
-        (entry.c.unit_lasts.is_not(None), "product"), (of_category.c.unit_lasts.is_not(None), "category"), else_="default"
+        (entry.c.unit_lasts.is_not(None), "product"),
+        (of_category.c.unit_lasts.is_not(None), "category"),
+        else_="default",
     )
     quantity = kept_quantity(bought)
     units = sa.func.coalesce(entry.c.units, product.c.units, 1.0)

@@ -16,11 +16,22 @@ from sqlalchemy import ColumnElement
 
 from smr import clock
 from smr.conditions import Who, condition_sql
+from smr.conditions.model import Goods
 from smr.conditions.purchases import category_of, kept, of_goods
 from smr.cron import Cron, cron_of, parse_cron
 from smr.due.supplies import KINDS
 from smr.due.window import Today, Window, useful_for
-from smr.playbook.model import DateOf, Goods, Library, OnDate, Playbook, Purchased, RunsOut, Scheduled, ScheduleTimes, Step
+from smr.playbook.model import (
+    DateOf,
+    Library,
+    OnDate,
+    Playbook,
+    Purchased,
+    RunsOut,
+    Scheduled,
+    ScheduleTimes,
+    Step,
+)
 from smr.settings import Settings
 from smr.tables import buyers, candidates, customers, cycles, messages, products, purchases, supplies
 
@@ -94,7 +105,10 @@ class StepDue:
             "run_id": RUN,
             **columns,
         }
-        chosen = [given.get(name, sa.cast(sa.null(), candidates.c[name].type)).label(name) for name in CANDIDATE_COLUMNS]
+        chosen = [
+            given.get(name, sa.cast(sa.null(), candidates.c[name].type)).label(name)
+            for name in CANDIDATE_COLUMNS
+        ]
         return sa.select(*chosen)
 
 
@@ -179,13 +193,15 @@ def _all_lines(kind: str) -> sa.Select[Any]:
     if kind == "product":
         return sa.select(products.c.product_id)
     entry = cycles.alias()
-    joined = products.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id))
+    joined = products.outerjoin(
+        entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id)
+    )
     category = category_of(products, entry)
     return sa.select(category).select_from(joined).where(category.is_not(None)).distinct()
 
 
 def _purchased(due: StepDue, goods: Goods, window: Window, customer: tuple[int, str] | None) -> Found:
-    """One candidate per order with a kept line of these goods; its line with the greatest product stands for it.
+    """One candidate per order with a kept line of these goods; the greatest product stands for it.
 
     Buyers are found by their last purchase, so that only those active since the window began are looked at.
     """
@@ -221,7 +237,9 @@ def _purchased(due: StepDue, goods: Goods, window: Window, customer: tuple[int, 
     return Found(select, bound)
 
 
-def _scheduled(due: StepDue, today: Today, window: Window, customer: tuple[int, str] | None) -> Iterator[Found]:
+def _scheduled(
+    due: StepDue, today: Today, window: Window, customer: tuple[int, str] | None
+) -> Iterator[Found]:
     """The last slot that is due: slots missed before it are not made up for."""
     trigger = due.playbook.trigger
     assert isinstance(trigger, Scheduled)  # noqa: S101
@@ -238,7 +256,13 @@ def _scheduled(due: StepDue, today: Today, window: Window, customer: tuple[int, 
     # `who` is the audience of a schedule: no row is made for those outside it.
     if due.playbook.who is not None:
         select = select.where(condition_sql(due.playbook.who, Who.of(customers), due.settings))
-    yield _days(select, customers, customer, slot=clock.seconds(at), anchor=f"{at.astimezone(today.zone):%Y-%m-%dT%H:%M}")
+    yield _days(
+        select,
+        customers,
+        customer,
+        slot=clock.seconds(at),
+        anchor=f"{at.astimezone(today.zone):%Y-%m-%dT%H:%M}",
+    )
 
 
 def cron_times(schedule: ScheduleTimes) -> Cron:
@@ -267,7 +291,9 @@ def _on_date(
     for day in today.days(window):
         when = sa.bindparam("slot", type_=sa.BigInteger)
         source, matches = _has_day(wanted, day, today)
-        select = due.row(source, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when).where(matches)
+        select = due.row(source, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when).where(
+            matches
+        )
         yield _days(select, source, customer, slot=today.begins(day), anchor=day.isoformat())
 
 
@@ -278,7 +304,7 @@ def _days(select: sa.Select[Any], source: sa.Table, customer: tuple[int, str] | 
 
 
 def _has_day(wanted: DateOf, day: date, today: Today) -> tuple[sa.Table, ColumnElement[bool]]:
-    """Where the date is kept, and whether it falls on that day. 29 February counts as the 28th in other years."""
+    """Where the date is kept, and whether it falls on that day. 29 February is the 28th in other years."""
     if wanted.field == "first_purchase":
         years = range(1, 30) if wanted.every == "year" else range(1)
         begun = sa.type_coerce(buyers.c.first_purchased_at, sa.BigInteger)
@@ -297,7 +323,9 @@ def _has_day(wanted: DateOf, day: date, today: Today) -> tuple[sa.Table, ColumnE
 
 def _day_span(day: date, back: int, today: Today) -> tuple[int, int]:
     year = day.year - back
-    then = date(year, 2, 28) if (day.month, day.day) == (2, 29) and not _leap(year) else day.replace(year=year)
+    then = (
+        date(year, 2, 28) if (day.month, day.day) == (2, 29) and not _leap(year) else day.replace(year=year)
+    )
     begins = today.begins(then)
     return begins, begins + clock.DAY - 1
 
@@ -315,7 +343,16 @@ def _after_step(due: StepDue) -> tuple[sa.Select[Any], ColumnElement[Any]]:
         earlier.c.step == messages.c.step,
         earlier.c.anchor == messages.c.anchor,
     )
-    kept_columns = ("anchor", "anchor_at", "kind", "line", "order_id", "product_id", "quantity", "runs_out_at")
+    kept_columns = (
+        "anchor",
+        "anchor_at",
+        "kind",
+        "line",
+        "order_id",
+        "product_id",
+        "quantity",
+        "runs_out_at",
+    )
     select = (
         due.row(messages, messages.c.sent_at, **{name: earlier.c[name] for name in kept_columns})
         .select_from(messages.join(earlier, same))

@@ -38,7 +38,7 @@ class Today:
         return clock.seconds(clock.end_of_day(self.now, self.zone)) - 1
 
     def reach(self, send: Send) -> int:
-        """Up to when a step's instant may lie to be due: whole-day steps are due from their day's beginning."""
+        """The last instant of a due step: whole-day steps are due from their day's beginning."""
         return self.last_second if send.by_day else self.seconds
 
     def window(self, send: Send, useful_for: int) -> Window:

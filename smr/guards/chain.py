@@ -41,7 +41,9 @@ GUARDS: tuple[Guard, ...] = (
 """The guards that judge one candidate by itself; the first that blocks gives the reason."""
 
 
-def reason_of(candidate: Any, bench: Bench, *, without: frozenset[Reason] = frozenset()) -> ColumnElement[Any]:
+def reason_of(
+    candidate: Any, bench: Bench, *, without: frozenset[Reason] = frozenset()
+) -> ColumnElement[Any]:
     """The first guard's reason that blocks a candidate; NULL where none does."""
     whens = []
     for guard in GUARDS:
@@ -73,7 +75,15 @@ def judge(connection: Connection, bench: Bench, *, run_id: int, low: int, high: 
 
 
 def arbitrate(
-    connection: Connection, library: Library, settings: Settings, *, now: int, tomorrow: int, run_id: int, low: int, high: int
+    connection: Connection,
+    library: Library,
+    settings: Settings,
+    *,
+    now: int,
+    tomorrow: int,
+    run_id: int,
+    low: int,
+    high: int,
 ) -> None:
     """Judge the candidates that passed so far against each other: rounds, caps, priority."""
     bound = {"now": now, "tomorrow": tomorrow, "run": run_id, "low": low, "high": high}
@@ -82,7 +92,14 @@ def arbitrate(
 
 
 def settle(
-    connection: Connection, playbook: Playbook, settings: Settings, *, now: int, run_id: int, low: int, high: int
+    connection: Connection,
+    playbook: Playbook,
+    settings: Settings,
+    *,
+    now: int,
+    run_id: int,
+    low: int,
+    high: int,
 ) -> list[tuple[str, str | None, int]]:
     """Hold out who is to be held out, then turn a playbook's reasons into states.
 

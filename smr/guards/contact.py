@@ -32,7 +32,8 @@ def opted_out(candidate: Any, bench: Bench) -> ColumnElement[bool]:
     who = customer_of(candidate)
     purpose = bench.playbook.purpose
     return sa.and_(
-        sa.not_(_any_may(candidate, bench)), sa.or_(*(refused(who, channel, purpose) for channel in bench.step.via))
+        sa.not_(_any_may(candidate, bench)),
+        sa.or_(*(refused(who, channel, purpose) for channel in bench.step.via)),
     )
 
 
@@ -43,4 +44,6 @@ def no_consent(candidate: Any, bench: Bench) -> ColumnElement[bool]:
 
 def _any_may(candidate: Any, bench: Bench) -> ColumnElement[bool]:
     who = customer_of(candidate)
-    return sa.or_(*(may_reach(who, channel, bench.playbook.purpose, bench.settings) for channel in bench.step.via))
+    return sa.or_(
+        *(may_reach(who, channel, bench.playbook.purpose, bench.settings) for channel in bench.step.via)
+    )

@@ -60,5 +60,7 @@ def _beyond(playbook: str, limit: int) -> Any:
 
 
 def _people() -> sa.Select[Any]:
-    people = sa.select(candidates.c.bucket, candidates.c.customer_id).where(_passed(candidates), OPEN).distinct()
+    people = (
+        sa.select(candidates.c.bucket, candidates.c.customer_id).where(_passed(candidates), OPEN).distinct()
+    )
     return sa.select(sa.func.count()).select_from(people.subquery("people"))

@@ -30,10 +30,13 @@ def bought_already(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
     """A later purchase of the same line, or of goods named in stop_when."""
     found = []
     if isinstance(bench.playbook.trigger, RunsOut):
-        found.append(_later(candidate, lambda line: [line_products(candidate.c.kind, candidate.c.line, line.c.product_id)]))
-    for stop in bench.playbook.stop_when:
-        if isinstance(stop, StopOnPurchase):
-            found.append(_later_goods(candidate, stop.purchase))
+        found.append(
+            _later(
+                candidate, lambda line: [line_products(candidate.c.kind, candidate.c.line, line.c.product_id)]
+            )
+        )
+    stops = bench.playbook.stop_when
+    found += [_later_goods(candidate, stop.purchase) for stop in stops if isinstance(stop, StopOnPurchase)]
     return sa.or_(*found) if found else None
 
 
@@ -75,7 +78,10 @@ def _later(candidate: Any, goods_of: Any) -> ColumnElement[bool]:
 def _refunded_since(candidate: Any) -> ColumnElement[bool]:
     back = refunds.alias()
     return _exists(
-        back, customer_of(candidate).owns(back), back.c.refunded_at > candidate.c.anchor_at, back.c.refunded_at <= NOW
+        back,
+        customer_of(candidate).owns(back),
+        back.c.refunded_at > candidate.c.anchor_at,
+        back.c.refunded_at <= NOW,
     )
 
 

@@ -1,4 +1,4 @@
-"""Quiet hours, in the customer's own zone. A message waits for their end; it is blocked only if that is too late."""
+"""Quiet hours, in the customer's own zone. A message waits for their end, if that is soon enough."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from smr.settings import QuietHours, Settings
 from smr.tables import calendar, customers
 
 
-def quiet_end(now: datetime, zone: ZoneInfo, quiet: QuietHours, holidays: Collection[date] = ()) -> datetime | None:
+def quiet_end(
+    now: datetime, zone: ZoneInfo, quiet: QuietHours, holidays: Collection[date] = ()
+) -> datetime | None:
     """When the quiet time in which `now` lies ends in that zone; None where now is not quiet.
 
     The window may span midnight. On a holiday (where the policy says so) all day is quiet.
@@ -41,7 +43,9 @@ def _window_end(now: datetime, zone: ZoneInfo, quiet: QuietHours) -> datetime | 
     return _instant(day, quiet.to, zone, after=now)
 
 
-def _holiday_end(now: datetime, zone: ZoneInfo, quiet: QuietHours, holidays: Collection[date]) -> datetime | None:
+def _holiday_end(
+    now: datetime, zone: ZoneInfo, quiet: QuietHours, holidays: Collection[date]
+) -> datetime | None:
     day = clock.local_day(now, zone)
     if not quiet.holidays or day not in holidays:
         return None

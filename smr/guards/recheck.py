@@ -1,4 +1,4 @@
-"""The same guards once more, for messages about to be sent: bought since, opted out, paused, quiet, capped."""
+"""The same guards once more, for messages about to be sent: bought, opted out, paused, quiet, capped."""
 
 from __future__ import annotations
 
@@ -127,5 +127,3 @@ def _capped(who: Who, settings: Settings) -> Any:
         for rate in settings.policy.caps
     ]
     return sa.and_(messages.c.channel.not_in(many), sa.or_(*counts))
-
-

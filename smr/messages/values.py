@@ -30,10 +30,17 @@ class Money(Decimal):
 
     __slots__ = ("currency",)
 
+    @classmethod
+    def of(cls, amount: Decimal, currency: str) -> Money:
+        """This amount in major units."""
+        made = cls(amount)
+        made.currency = currency
+        return made
+
 
 def money(minor: int, currency: str) -> Money:
     """An amount in minor units (2590 fen) as Money."""
-    return _money(Decimal(minor).scaleb(-decimals(currency)), currency)
+    return Money.of(Decimal(minor).scaleb(-decimals(currency)), currency)
 
 
 def decimals(currency: str) -> int:
@@ -53,12 +60,6 @@ _DECIMALS = {
     "JOD": 3,
     "TND": 3,
 }
-
-
-def _money(amount: Decimal, currency: str) -> Money:
-    made = Money(amount)
-    made.currency = currency
-    return made
 
 
 def plain(value: object, depth: int = 0) -> object:
@@ -203,7 +204,7 @@ def computed(operator: str, left: object, right: object) -> object:
     first, second = _numeric(left), _numeric(right)
     try:
         result = _OPERATORS[operator](first, second)
-        return _as_money(operator, first, second, number(result))
+        return _asMoney.of(operator, first, second, number(result))
     except KeyError:
         raise ValueRefused(f"the operator {operator} cannot be used") from None
     except (ZeroDivisionError, DecimalException):
@@ -216,10 +217,10 @@ def negated(operator: str, value: object) -> int | Decimal:
     """+x and -x of a number."""
     found = _numeric(value)
     result: int | Decimal = -found if operator == "-" else found
-    return _money(Decimal(result), found.currency) if isinstance(found, Money) else result
+    return Money.of(Decimal(result), found.currency) if isinstance(found, Money) else result
 
 
-def _as_money(
+def _asMoney.of(
     operator: str, first: int | Decimal, second: int | Decimal, result: int | Decimal
 ) -> int | Decimal:
     left = first.currency if isinstance(first, Money) else None
@@ -227,7 +228,7 @@ def _as_money(
     if left and right and left != right:
         raise ValueRefused(f"cannot compute with {left} and {right} together")
     if (left or right) and not (operator == "/" and left and right):
-        return _money(Decimal(result), str(left or right))
+        return Money.of(Decimal(result), str(left or right))
     return result
 
 

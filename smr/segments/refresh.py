@@ -22,7 +22,9 @@ LOW = sa.bindparam("low", type_=sa.Integer)
 HIGH = sa.bindparam("high", type_=sa.Integer)
 
 
-def refresh(connection: Connection, library: Library, settings: Settings, *, now: int, low: int, high: int) -> None:
+def refresh(
+    connection: Connection, library: Library, settings: Settings, *, now: int, low: int, high: int
+) -> None:
     """Refresh all segments, then all ladders, of the customers in buckets low..high."""
     bound = {"now": now, "low": low, "high": high}
     for statement in statements(connection.dialect.name, library, settings):
@@ -43,7 +45,8 @@ def statements(dialect: str, library: Library, settings: Settings) -> list[Any]:
 def stage_of(rungs: Sequence[Rung], who: Who, settings: Settings) -> ColumnElement[Any]:
     """The stage at which the customer stands: the first rung whose condition holds; NULL where none does."""
     whens = [
-        (condition_sql(rung.where, who, settings) if rung.where is not None else sa.true(), rung.stage) for rung in rungs
+        (condition_sql(rung.where, who, settings) if rung.where is not None else sa.true(), rung.stage)
+        for rung in rungs
     ]
     return sa.case(*whens, else_=sa.null())
 
@@ -93,7 +96,11 @@ def _customers(*columns: Any) -> sa.Select[Any]:
 
 
 def _end(table: sa.Table) -> Any:
-    return sa.update(table).values(left_at=NOW).where(table.c.bucket.between(LOW, HIGH), table.c.left_at.is_(None))
+    return (
+        sa.update(table)
+        .values(left_at=NOW)
+        .where(table.c.bucket.between(LOW, HIGH), table.c.left_at.is_(None))
+    )
 
 
 def _end_unknown(table: sa.Table, column: sa.Column[Any], known: list[str]) -> Any:

@@ -94,7 +94,9 @@ tags = customer_owned(
 imports = sa.Table(
     "imports",
     metadata,
-    sa.Column("import_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column(
+        "import_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True
+    ),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("started_at", Utc, nullable=False),
@@ -107,7 +109,9 @@ imports = sa.Table(
 rejected_rows = sa.Table(
     "rejected_rows",
     metadata,
-    sa.Column("rejected_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column(
+        "rejected_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True
+    ),
     sa.Column("import_id", sa.BigInteger, nullable=False, index=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("line", sa.BigInteger, nullable=False),

@@ -15,7 +15,9 @@ products = sa.Table(
     sa.Column("category", Key),
     sa.Column("price", sa.BigInteger),
     sa.Column("currency", sa.Text),
-    sa.Column("units", sa.Double, nullable=False, server_default="1"),  # units of use in one piece: a 2 kg bag has 2
+    sa.Column(
+        "units", sa.Double, nullable=False, server_default="1"
+    ),  # units of use in one piece: a 2 kg bag has 2
     sa.Column("attributes", Json),
     info={"owner": "reference"},
 )

@@ -31,7 +31,9 @@ def refresh(database: Database, known: Library | None = None, now: int = clock.s
 def days_left(database: Database) -> dict[tuple[str, str], float]:
     """In how many days each supply runs out, by customer and line."""
     with database.read() as connection:
-        rows = connection.execute(sa.select(supplies.c.customer_id, supplies.c.line, supplies.c.runs_out_at)).all()
+        rows = connection.execute(
+            sa.select(supplies.c.customer_id, supplies.c.line, supplies.c.runs_out_at)
+        ).all()
     return {(customer, line): (at - NOW) / timedelta(days=1) for customer, line, at in rows}
 
 
@@ -129,10 +131,17 @@ def test_marks_of_changed_customers_are_worked_off(database: Database, shop: Wor
 def plain_reading(world: World) -> dict[tuple[str, str], float]:
     """The same rule, told line by line."""
     left: dict[tuple[str, str], int] = {}
-    for line in sorted(world.purchases, key=lambda one: (one.purchased_at, one.order_id, one.product_id, one.line_no)):
+    for line in sorted(
+        world.purchases, key=lambda one: (one.purchased_at, one.order_id, one.product_id, one.line_no)
+    ):
         product = next(one for one in world.products if one.product_id == line.product_id)
         kept = line.quantity - sum(refunded(line, world))
-        if line.kind in ("sample", "gift") or kept <= 0 or line.purchased_at > NOW or product.category is None:
+        if (
+            line.kind in ("sample", "gift")
+            or kept <= 0
+            or line.purchased_at > NOW
+            or product.category is None
+        ):
             continue
         key = line.customer_id, product.category
         start = max(left.get(key, 0), clock.seconds(line.purchased_at))
@@ -144,7 +153,10 @@ def refunded(line: Purchase, world: World) -> Iterator[float]:
     """What was taken back of a line by now."""
     for back in world.refunds:
         place = (back.customer_id, back.order_id, back.product_id, back.line_no)
-        if place == (line.customer_id, line.order_id, line.product_id, line.line_no) and back.refunded_at <= NOW:
+        if (
+            place == (line.customer_id, line.order_id, line.product_id, line.line_no)
+            and back.refunded_at <= NOW
+        ):
             yield line.quantity if back.quantity is None else back.quantity
 
 

@@ -12,7 +12,14 @@ from smr.guards.quiet_hours import quiet_end, quiet_zones
 from smr.settings import QuietHours, Settings
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-ZONES = ["Asia/Shanghai", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kathmandu"]
+ZONES = [
+    "Asia/Shanghai",
+    "America/New_York",
+    "Europe/Berlin",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+    "Asia/Kathmandu",
+]
 NIGHT = QuietHours.model_validate({"from": "21:00", "to": "09:00"})
 
 times = st.builds(time, st.integers(0, 23), st.sampled_from([0, 15, 30, 59]))
@@ -60,9 +67,14 @@ def test_a_customer_of_an_unknown_zone_is_in_the_shops_zone() -> None:
 
 @settings(max_examples=2000, deadline=None)
 @given(moment=moments, name=st.sampled_from(ZONES), begins=times, ends=times)
-def test_what_waits_is_never_sent_inside_the_window(moment: datetime, name: str, begins: time, ends: time) -> None:
+def test_what_waits_is_never_sent_inside_the_window(
+    moment: datetime, name: str, begins: time, ends: time
+) -> None:
     assume(begins != ends)
-    zone, quiet = ZoneInfo(name), QuietHours.model_validate({"from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}"})
+    zone, quiet = (
+        ZoneInfo(name),
+        QuietHours.model_validate({"from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}"}),
+    )
     end = quiet_end(moment, zone, quiet)
     if end is None:
         assert not is_quiet(moment, zone, quiet)

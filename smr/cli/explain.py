@@ -1,0 +1,39 @@
+"""`smr explain`: why a customer is, or is not, written to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from smr.cli.say import facts, give_json
+from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, open_shop
+from smr.explain import explain as ask
+from smr.explain import tell
+
+
+def explain(
+    customer: Annotated[str, typer.Argument(help="The customer's id.")],
+    config: ConfigOption = None,
+    now: NowOption = None,
+    playbook: PlaybookOption = None,
+    language: Annotated[
+        Literal["en", "zh"] | None,
+        typer.Option("--lang", help="Language of the sentences; the shop's where not said."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell for one customer, playbook by playbook: due or not and why, each condition with the customer's own
+    value, each guard's verdict, what was sent, and when something will happen next.
+
+    ✓ and ✗ show which conditions hold.
+    """
+    shop = open_shop(config)
+    only = frozenset(chosen.name for chosen in shop.only(playbook).playbooks) if playbook else None
+    explanation = ask(shop.database, shop.library, shop.settings, customer, now=shop.now(now), only=only)
+    if as_json:
+        give_json(asdict(explanation))
+        return
+    for line in tell(explanation, shop.settings.shop.tz, language or shop.settings.shop.language):
+        facts.print(line, markup=False)

@@ -1,0 +1,438 @@
+"""Asking the rules about one customer: the same SELECTs and guards as a run, without its window.
+
+Works on the customer's bucket in a transaction that is rolled back, after bringing supplies, segments and
+stages there up to `now`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from smr import clock, due, guards, segments
+from smr.conditions import Who
+from smr.database import Database
+from smr.due.triggers import cron_times
+from smr.due.window import Today
+from smr.errors import OperatorError, did_you_mean
+from smr.events import Reason
+from smr.explain.leaves import Leaf, leaves
+from smr.guards import contact, quiet_hours
+from smr.guards.frequency_cap import counted_for, impersonal
+from smr.guards.holdout import held_out
+from smr.playbook.model import Library, OnDate, Playbook, Scheduled, Step
+from smr.publication import live_since, publish
+from smr.settings import Settings
+from smr.tables import (
+    bucket_of,
+    candidates,
+    changed_customers,
+    customers,
+    members,
+    messages,
+    products,
+    purchases,
+    stages,
+    supplies,
+    tags,
+)
+
+RUN = 2**62
+"""A run number that no run has; everything happens in a transaction that is rolled back."""
+
+
+@dataclass(frozen=True)
+class SupplyView:
+    """A supply as people read it."""
+
+    kind: str
+    line: str
+    last_purchased_at: datetime
+    product: str
+    quantity: float
+    purchases: int
+    unit_lasts: int
+    basis: str
+    runs_out_at: datetime
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step for one anchor (or for none, where the trigger has not fired).
+
+    `blocks` are the reasons that hold now, the first of which decides; `passed` those that do not.
+    """
+
+    playbook: str
+    title: str
+    status: str
+    step: str
+    send: str
+    anchor: str | None = None
+    anchor_at: datetime | None = None
+    line: str | None = None
+    order_id: str | None = None
+    runs_out_at: datetime | None = None
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+    is_due: bool = False
+    blocks: tuple[Reason, ...] = ()
+    passed: tuple[Reason, ...] = ()
+    held_out: bool = False
+    channel: str | None = None
+    waits_until: datetime | None = None
+    message: Mapping[str, Any] | None = None
+    last_verdict: Mapping[str, Any] | None = None
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PlaybookView:
+    """One playbook for the customer."""
+
+    name: str
+    title: str
+    status: str
+    who: tuple[Leaf, ...]
+    when: Mapping[str, tuple[Leaf, ...]]
+    steps: tuple[StepView, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything there is to say about one customer at one instant."""
+
+    customer_id: str
+    name: str | None
+    now: datetime
+    orders: int
+    segments: tuple[str, ...]
+    stages: Mapping[str, str]
+    tags: tuple[str, ...]
+    supplies: tuple[SupplyView, ...]
+    caps: tuple[tuple[str, int, int], ...]
+    playbooks: tuple[PlaybookView, ...]
+    next_at: datetime | None = field(default=None)
+
+
+def explain(
+    database: Database,
+    library: Library,
+    settings: Settings,
+    customer_id: str,
+    *,
+    now: datetime,
+    only: frozenset[str] | None = None,
+) -> Explanation:
+    """Why this customer is, or is not, written to. Raises OperatorError where there is no such customer."""
+    with database.trial() as connection:
+        asking = _Asking(connection, library, settings, now, (bucket_of(customer_id), customer_id))
+        asking.prepare()
+        views = tuple(
+            asking.playbook(playbook)
+            for playbook in library.playbooks
+            if only is None or playbook.name in only
+        )
+        return asking.explanation(views)
+
+
+@dataclass
+class _Asking:
+    """One explanation being put together."""
+
+    connection: Connection
+    library: Library
+    settings: Settings
+    now: datetime
+    customer: tuple[int, str]
+
+    @property
+    def today(self) -> Today:
+        return Today(self.now, self.settings.shop.tz)
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        bucket, _ = self.customer
+        tomorrow = clock.seconds(clock.end_of_day(self.now, self.settings.shop.tz))
+        return {
+            "now": clock.seconds(self.now),
+            "run": RUN,
+            "tomorrow": tomorrow,
+            "low": bucket,
+            "high": bucket,
+        }
+
+    def prepare(self) -> None:
+        """Bring what is derived up to now, for the customer's bucket."""
+        bucket, customer_id = self.customer
+        self._person()
+        publish(self.connection, self.library, now=self.now)
+        due.publish_catalog(self.connection, self.library.catalog)
+        mark = {"bucket": bucket, "customer_id": customer_id, "import_id": 0}
+        gone = sa.delete(changed_customers).where(_of(changed_customers, self.customer))
+        self.connection.execute(gone)
+        self.connection.execute(sa.insert(changed_customers), [mark])
+        span = {"now": clock.seconds(self.now), "low": bucket, "high": bucket}
+        due.refresh(self.connection, self.library, run_id=RUN, **span)
+        segments.refresh(self.connection, self.library, self.settings, **span)
+        self.quiet = guards.quiet_now(self.connection, self.now, self.settings)
+        self.since = live_since(self.connection)
+
+    def _person(self) -> Any:
+        row = self.connection.execute(sa.select(customers).where(_of(customers, self.customer))).one_or_none()
+        if row is None:
+            known = self.connection.execute(
+                sa.select(customers.c.customer_id)
+                .where(customers.c.customer_id.like(f"{self.customer[1][:2]}%"))
+                .limit(50)
+            )
+            hint = (
+                did_you_mean(self.customer[1], list(known.scalars())) or "import customers or purchases first"
+            )
+            raise OperatorError(f"there is no customer {self.customer[1]!r}; {hint}")
+        return row
+
+    def playbook(self, playbook: Playbook) -> PlaybookView:
+        """Everything about one playbook."""
+        when = {step.name: self._leaves(step.when) for step in playbook.steps if step.when is not None}
+        steps = tuple(view for step in playbook.steps for view in self._steps(playbook, step))
+        return PlaybookView(
+            playbook.name, playbook.shown, playbook.status, self._leaves(playbook.who), when, steps
+        )
+
+    def _leaves(self, condition: Any) -> tuple[Leaf, ...]:
+        if condition is None:
+            return ()
+        return tuple(leaves(self.connection, condition, self.customer, self.settings, self.bound))
+
+    def _steps(self, playbook: Playbook, step: Step) -> Iterator[StepView]:
+        views = []
+        for found in due.candidates_of(
+            playbook, step, self.library, self.settings, self.now, customer=self.customer
+        ):
+            candidate = found.select.subquery("candidate")
+            views += self._judged(playbook, step, candidate, {**self.bound, **found.bound})
+        views.sort(key=lambda view: view.due_at or self.now)
+        yield from views[-3:] or [self._idle(playbook, step)]
+
+    def _idle(self, playbook: Playbook, step: Step) -> StepView:
+        next_at = self._next_time(playbook, step)
+        return StepView(
+            playbook.name, playbook.shown, playbook.status, step.name, str(step.send), next_at=next_at
+        )
+
+    def _judged(
+        self, playbook: Playbook, step: Step, candidate: Any, bound: dict[str, Any]
+    ) -> list[StepView]:
+        bench = guards.Bench(
+            playbook, step, self.library, self.settings, self.now, self.quiet, self.since.get(playbook.name)
+        )
+        asked = {
+            guard.reason: blocks
+            for guard in guards.GUARDS
+            if guard.reason is not Reason.NOT_DUE and (blocks := guard.blocks(candidate, bench)) is not None
+        }
+        out = held_out(candidate, playbook, self.settings)
+        question = sa.select(
+            *(
+                candidate.c[name]
+                for name in ("anchor", "anchor_at", "line", "order_id", "runs_out_at", "due_at", "expires_at")
+            ),
+            contact.channel_of(candidate, bench).label("channel"),
+            quiet_hours.send_after(candidate, bench).label("waits_until"),
+            (sa.false() if out is None else out).label("held_out"),
+            *(blocks.label(f"blocks_{reason}") for reason, blocks in asked.items()),
+        )
+        views = []
+        for row in self.connection.execute(question, bound):
+            holding = tuple(reason for reason in asked if getattr(row, f"blocks_{reason}"))
+            views.append(
+                self._view(playbook, step, row, holding, tuple(r for r in asked if r not in holding))
+            )
+        return views
+
+    def _view(
+        self, playbook: Playbook, step: Step, row: Any, blocks: tuple[Reason, ...], passed: tuple[Reason, ...]
+    ) -> StepView:
+        due_at = _moment(row.due_at)
+        reach = self.today.reach(step.send)
+        key = (playbook.name, step.name, row.anchor)
+        message = self._message(key)
+        is_ahead = due_at is not None and clock.seconds(due_at) > reach
+        return StepView(
+            playbook.name,
+            playbook.shown,
+            playbook.status,
+            step.name,
+            str(step.send),
+            row.anchor,
+            _moment(row.anchor_at),
+            row.line,
+            row.order_id,
+            _moment(row.runs_out_at),
+            due_at,
+            _moment(row.expires_at),
+            is_due=due_at is not None and not is_ahead,
+            blocks=blocks,
+            passed=passed,
+            held_out=bool(row.held_out),
+            channel=row.channel,
+            waits_until=_moment(row.waits_until),
+            message=message,
+            last_verdict=self._last_verdict(key),
+            next_at=due_at if is_ahead and message is None else self._next_time(playbook, step),
+        )
+
+    def _message(self, key: tuple[str, str, str]) -> Mapping[str, Any] | None:
+        columns = (
+            messages.c.message_id,
+            messages.c.state,
+            messages.c.reason,
+            messages.c.channel,
+            messages.c.queued_at,
+        )
+        question = sa.select(*columns, messages.c.send_after, messages.c.sent_at, messages.c.body)
+        return self._row(question.where(self._key(messages, key)))
+
+    def _last_verdict(self, key: tuple[str, str, str]) -> Mapping[str, Any] | None:
+        question = sa.select(candidates.c.state, candidates.c.reason, candidates.c.judged_at)
+        return self._row(question.where(self._key(candidates, key)))
+
+    def _row(self, question: sa.Select[Any]) -> Mapping[str, Any] | None:
+        row = self.connection.execute(question).mappings().one_or_none()
+        return None if row is None else dict(row)
+
+    def _key(self, table: sa.Table, key: tuple[str, str, str]) -> sa.ColumnElement[bool]:
+        playbook, step, anchor = key
+        return sa.and_(
+            _of(table, self.customer),
+            table.c.playbook == playbook,
+            table.c.step == step,
+            table.c.anchor == anchor,
+        )
+
+    def _next_time(self, playbook: Playbook, step: Step) -> datetime | None:
+        """When a schedule or a date comes round next for this step."""
+        if step.send.base not in ("due", "anchor"):
+            return None
+        if isinstance(playbook.trigger, Scheduled):
+            offset = timedelta(seconds=step.send.offset)
+            following = cron_times(playbook.trigger.schedule).next_after(
+                self.now - offset, self.settings.shop.tz
+            )
+            return None if following is None else following + offset
+        if isinstance(playbook.trigger, OnDate):
+            return self._next_birthday(playbook, step)
+        return None
+
+    def _next_birthday(self, playbook: Playbook, step: Step) -> datetime | None:
+        trigger = playbook.trigger
+        assert isinstance(trigger, OnDate)  # noqa: S101
+        if trigger.date.field != "birthday":
+            return None
+        born = self._person().birthday
+        if not born:
+            return None
+        today = clock.local_day(self.now - timedelta(seconds=step.send.offset), self.settings.shop.tz)
+        for year in (today.year, today.year + 1):
+            day = _in_year(date.fromisoformat(born), year)
+            if day > today:
+                return clock.day_start(day, self.settings.shop.tz) + timedelta(seconds=step.send.offset)
+        return None
+
+    def explanation(self, views: tuple[PlaybookView, ...]) -> Explanation:
+        """All of it together."""
+        person = self._person()
+        ahead = [
+            view.next_at for book in views for view in book.steps if view.next_at and book.status == "live"
+        ]
+        return Explanation(
+            customer_id=self.customer[1],
+            name=person.name,
+            now=self.now,
+            orders=self._orders(),
+            segments=self._names(members, members.c.segment),
+            stages=self._stages(),
+            tags=self._tags(),
+            supplies=self._supplies(),
+            caps=self._caps(),
+            playbooks=views,
+            next_at=min((at for at in ahead if at > self.now), default=None),
+        )
+
+    def _orders(self) -> int:
+        bought = sa.select(sa.func.count(purchases.c.order_id.distinct()))
+        return int(self.connection.execute(bought.where(_of(purchases, self.customer))).scalar_one())
+
+    def _names(self, table: sa.Table, column: sa.Column[Any]) -> tuple[str, ...]:
+        found = sa.select(column).where(_of(table, self.customer), table.c.left_at.is_(None)).order_by(column)
+        return tuple(self.connection.execute(found).scalars())
+
+    def _stages(self) -> dict[str, str]:
+        found = sa.select(stages.c.ladder, stages.c.stage).where(
+            _of(stages, self.customer), stages.c.left_at.is_(None)
+        )
+        return dict(self.connection.execute(found).tuples().all())
+
+    def _tags(self) -> tuple[str, ...]:
+        open_until = sa.or_(tags.c.expires_at.is_(None), tags.c.expires_at > self.now)
+        found = sa.select(tags.c.tag).where(_of(tags, self.customer), tags.c.set_at <= self.now, open_until)
+        return tuple(self.connection.execute(found.order_by(tags.c.tag)).scalars())
+
+    def _supplies(self) -> tuple[SupplyView, ...]:
+        names = (
+            "kind",
+            "line",
+            "last_purchased_at",
+            "quantity",
+            "purchases",
+            "unit_lasts",
+            "basis",
+            "runs_out_at",
+        )
+        question = (
+            sa.select(
+                *(supplies.c[name] for name in names),
+                sa.func.coalesce(products.c.name, supplies.c.product_id).label("product"),
+            )
+            .select_from(supplies.outerjoin(products, products.c.product_id == supplies.c.product_id))
+            .where(_of(supplies, self.customer))
+            .order_by(supplies.c.runs_out_at.desc())
+        )
+        return tuple(SupplyView(**row) for row in self.connection.execute(question).mappings())
+
+    def _caps(self) -> tuple[tuple[str, int, int], ...]:
+        """Each cap for all personal messages: its text, how many it allows, how many it has counted."""
+        made = messages.alias("made")
+        found = []
+        for rate in self.settings.policy.caps:
+            who = Who(sa.literal(self.customer[0]), sa.literal(self.customer[1]))
+            question = (
+                sa.select(sa.func.count())
+                .select_from(made)
+                .where(counted_for(made, who, rate), made.c.channel.not_in(impersonal(self.settings)))
+            )
+            found.append(
+                (str(rate), rate.count, int(self.connection.execute(question, self.bound).scalar_one()))
+            )
+        return tuple(found)
+
+
+def _of(table: sa.Table, customer: tuple[int, str]) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.bucket == customer[0], table.c.customer_id == customer[1])
+
+
+def _moment(value: Any) -> datetime | None:
+    return clock.moment(value) if isinstance(value, int) else value
+
+
+def _in_year(born: date, year: int) -> date:
+    try:
+        return born.replace(year=year)
+    except ValueError:
+        return date(year, 2, 28)

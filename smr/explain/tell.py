@@ -1,0 +1,196 @@
+"""An explanation as sentences, in English or Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from smr import clock
+from smr.explain.ask import Explanation, PlaybookView, StepView, SupplyView
+from smr.explain.leaves import Leaf
+from smr.words import reason_in
+
+ENGLISH = {
+    "customer": "{id}{name}: {orders} orders; segments: {segments}; stages: {stages}; tags: {tags}",
+    "none": "none",
+    "supply": "{line}: {quantity:g} × {product} bought on {bought} ({purchases} purchases); "
+    "one unit lasts {lasts:g} days ({basis}); runs out {runs_out}",
+    "no_supply": "No followed supply: nothing bought whose cycle the catalog knows.",
+    "caps": "written to so far: {caps}",
+    "cap": "{used} of {rate}",
+    "playbook": "{title} ({name}) [{status}]",
+    "who": "who",
+    "when": "when, step {step}",
+    "value": "has {value}",
+    "idle": "{step} ({send}): nothing makes it due{next}",
+    "ahead": "{step} ({send}): not due yet; due on {due}{line}",
+    "due": "{step} ({send}): due since {due}{line}",
+    "line": ", as {line} bought {anchor} runs out {runs_out}",
+    "bought": ", from order {order} of {anchor}",
+    "sent": "message {state} on {channel}, {at}: it is not made a second time",
+    "blocked": "✗ not sent: {reason} — {words}",
+    "also": "also: {reasons}",
+    "passed": "passed: {reasons}",
+    "held_out": "✗ not sent: held_out — {words}",
+    "free": "✓ may be sent on {channel}",
+    "waits": ", waiting for the end of quiet hours: {until}",
+    "verdict": "last run ({at}): {state}{reason}",
+    "next": "; next on {at}",
+    "next_at": "Next thing that can happen: {at}",
+    "nothing": "Nothing is to come as things stand.",
+    "category": "of its category",
+    "product": "of the product itself",
+    "default": "the catalog's default",
+}
+CHINESE = {
+    "customer": "{id}{name}:{orders} 个订单;分群:{segments};阶段:{stages};标签:{tags}",
+    "none": "无",
+    "supply": "{line}:{bought} 购买 {product} × {quantity:g}(共 {purchases} 次);"
+    "每单位可用 {lasts:g} 天({basis});预计 {runs_out} 用完",
+    "no_supply": "没有可跟踪的消耗:所购商品在商品目录中没有周期。",
+    "caps": "近期已触达:{caps}",
+    "cap": "{used} 次(上限 {rate})",
+    "playbook": "{title}({name})[{status}]",
+    "who": "人群条件",
+    "when": "步骤 {step} 的条件",
+    "value": "实际值 {value}",
+    "idle": "{step}({send}):目前没有触发{next}",
+    "ahead": "{step}({send}):还没到期,将于 {due} 到期{line}",
+    "due": "{step}({send}):{due} 起到期{line}",
+    "line": ",因为 {anchor} 购买的{line}将于 {runs_out} 用完",
+    "bought": ",来自 {anchor} 的订单 {order}",
+    "sent": "{channel} 上的消息状态为 {state}({at}),不会重复生成",
+    "blocked": "✗ 不发送:{reason} — {words}",
+    "also": "同时还有:{reasons}",
+    "passed": "已通过:{reasons}",
+    "held_out": "✗ 不发送:held_out — {words}",
+    "free": "✓ 可以通过 {channel} 发送",
+    "waits": ",等待免打扰时段结束:{until}",
+    "verdict": "上次运行({at}):{state}{reason}",
+    "next": ";下一次:{at}",
+    "next_at": "下一个可能的触达时间:{at}",
+    "nothing": "按目前情况,没有即将发生的触达。",
+    "category": "按类目周期",
+    "product": "按商品周期",
+    "default": "按默认周期",
+}
+
+
+def tell(explanation: Explanation, zone: ZoneInfo, language: str) -> Iterator[str]:
+    """The explanation line by line; indentation shows what belongs to what."""
+    yield from _Teller(zone, language).told(explanation)
+
+
+class _Teller:
+    def __init__(self, zone: ZoneInfo, language: str) -> None:
+        self.zone = zone
+        self.language = language
+        self.words = CHINESE if language == "zh" else ENGLISH
+
+    def say(self, key: str, **values: object) -> str:
+        return self.words[key].format(**values)
+
+    def day(self, at: datetime | None) -> str:
+        return "?" if at is None else clock.local_day(at, self.zone).isoformat()
+
+    def minute(self, at: datetime | None) -> str:
+        return "?" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M}"
+
+    def told(self, explanation: Explanation) -> Iterator[str]:
+        none = self.words["none"]
+        yield self.say(
+            "customer",
+            id=explanation.customer_id,
+            name=f" {explanation.name}" if explanation.name else "",
+            orders=explanation.orders,
+            segments=", ".join(explanation.segments) or none,
+            stages=", ".join(f"{ladder} {stage}" for ladder, stage in explanation.stages.items()) or none,
+            tags=", ".join(explanation.tags) or none,
+        )
+        for supply in explanation.supplies:
+            yield "  " + self.supply(supply)
+        if not explanation.supplies:
+            yield "  " + self.words["no_supply"]
+        if explanation.caps:
+            caps = ", ".join(self.say("cap", used=used, rate=rate) for rate, _, used in explanation.caps)
+            yield "  " + self.say("caps", caps=caps)
+        for playbook in explanation.playbooks:
+            yield ""
+            yield from self.playbook(playbook)
+        yield ""
+        ahead = explanation.next_at
+        yield self.say("next_at", at=self.day(ahead)) if ahead else self.words["nothing"]
+
+    def supply(self, supply: SupplyView) -> str:
+        return self.say(
+            "supply",
+            line=supply.line,
+            quantity=supply.quantity,
+            product=supply.product,
+            bought=self.day(supply.last_purchased_at),
+            purchases=supply.purchases,
+            lasts=round(supply.unit_lasts / clock.DAY, 2),
+            basis=self.words[supply.basis],
+            runs_out=self.day(supply.runs_out_at),
+        )
+
+    def playbook(self, playbook: PlaybookView) -> Iterator[str]:
+        yield self.say("playbook", title=playbook.title, name=playbook.name, status=playbook.status)
+        if playbook.who:
+            yield "  " + self.words["who"]
+            yield from self.leaves(playbook.who)
+        for step, leaves in playbook.when.items():
+            yield "  " + self.say("when", step=step)
+            yield from self.leaves(leaves)
+        for view in playbook.steps:
+            yield from self.step(view)
+
+    def leaves(self, leaves: tuple[Leaf, ...]) -> Iterator[str]:
+        for leaf in leaves:
+            value = "" if leaf.value is None else f"  ({self.say('value', value=leaf.value)})"
+            yield "  " * (leaf.depth + 2) + ("✓ " if leaf.holds else "✗ ") + leaf.text + value
+
+    def step(self, view: StepView) -> Iterator[str]:
+        if view.anchor is None:
+            ahead = self.say("next", at=self.day(view.next_at)) if view.next_at else ""
+            yield "  " + self.say("idle", step=view.step, send=view.send, next=ahead)
+            return
+        head = "due" if view.is_due else "ahead"
+        yield "  " + self.say(
+            head, step=view.step, send=view.send, due=self.day(view.due_at), line=self.cause(view)
+        )
+        if view.message is not None:
+            yield "      " + self.sent(view)
+        elif view.is_due or view.blocks:
+            yield from ("      " + line for line in self.verdict(view))
+
+    def cause(self, view: StepView) -> str:
+        anchor = self.day(view.anchor_at)
+        if view.line is not None:
+            return self.say("line", line=view.line, anchor=anchor, runs_out=self.day(view.runs_out_at))
+        return self.say("bought", order=view.order_id, anchor=anchor) if view.order_id else ""
+
+    def sent(self, view: StepView) -> str:
+        message = view.message or {}
+        at = message["sent_at"] or message["queued_at"]
+        return self.say("sent", state=message["state"], channel=message["channel"], at=self.minute(at))
+
+    def verdict(self, view: StepView) -> Iterator[str]:
+        if view.blocks:
+            first, *others = view.blocks
+            yield self.say("blocked", reason=first, words=reason_in(self.language, first))
+            if others:
+                yield self.say("also", reasons=", ".join(others))
+        elif view.held_out:
+            yield self.say("held_out", words=reason_in(self.language, "holdout"))
+        else:
+            waits = self.say("waits", until=self.minute(view.waits_until)) if view.waits_until else ""
+            yield self.say("free", channel=view.channel) + waits
+        if view.passed:
+            yield self.say("passed", reasons=", ".join(view.passed))
+        if view.last_verdict is not None and view.last_verdict["judged_at"] is not None:
+            reason = view.last_verdict["reason"]
+            said = f" ({reason_in(self.language, reason)})" if reason else ""
+            at = self.minute(view.last_verdict["judged_at"])
+            yield self.say("verdict", at=at, state=view.last_verdict["state"], reason=said)
