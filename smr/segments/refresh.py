@@ -20,6 +20,7 @@ from smr.tables import customers, members, stages
 
 LOW = sa.bindparam("low", type_=sa.Integer)
 HIGH = sa.bindparam("high", type_=sa.Integer)
+NEVER = sa.cast(sa.null(), sa.BigInteger)
 
 
 def refresh(
@@ -62,7 +63,7 @@ def _enter(dialect: str, name: str, segment: Segment, settings: Settings) -> Any
     already = sa.select(sa.literal(1)).where(
         who.owns(inside), inside.c.segment == name, inside.c.left_at.is_(None)
     )
-    select = _customers(sa.literal(name, sa.Text), NOW, sa.null()).where(
+    select = _customers(sa.literal(name, sa.Text), NOW, NEVER).where(
         condition_sql(segment.where, who, settings), sa.not_(already.exists())
     )
     columns = ["bucket", "customer_id", "segment", "entered_at", "left_at"]
@@ -81,7 +82,7 @@ def _step_on(dialect: str, name: str, rungs: Sequence[Rung], settings: Settings)
         who.owns(standing), standing.c.ladder == name, standing.c.left_at.is_(None)
     )
     stands = stage_of(rungs, who, settings)
-    found = _customers(sa.literal(name, sa.Text), NOW, stands.label("stage"), sa.null())
+    found = _customers(sa.literal(name, sa.Text), NOW, stands.label("stage"), NEVER)
     found = found.where(sa.not_(already.exists()))
     placed = found.subquery()
     select = sa.select(*placed.c).where(placed.c.stage.is_not(None))
