@@ -7,7 +7,7 @@ import sys
 import typer
 
 from smr import __version__
-from smr.cli import check, db, deliver, explain, init, outbox, run, schema
+from smr.cli import check, db, deliver, explain, init, outbox, preview, run, schema
 from smr.cli.import_ import import_facts
 from smr.cli.say import talk
 from smr.errors import SmrError
@@ -47,6 +47,7 @@ app.command("run")(run.run)
 app.command("deliver")(deliver.deliver)
 app.add_typer(outbox.app, name="outbox")
 app.command("explain")(explain.explain)
+app.command("preview")(preview.preview)
 app.command("schema")(schema.give_schema)
 app.add_typer(db.app, name="db")
 

@@ -9,7 +9,7 @@ Trap: read what you asked for to its end before changing those candidates on the
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -200,18 +200,27 @@ class StepRenderer:
         )
 
     def render(
-        self, connection: Connection, rows: list[Row] | Any, now: datetime, run_id: int
+        self, connection: Connection, rows: Sequence[Row], now: datetime, run_id: int
     ) -> Iterator[RenderedMessage | FailedMessage]:
         """The messages of these rows of `select`."""
-        self.fetch.today = clock.local_day(now, self.settings.shop.tz)
-        self.static["today"] = self.fetch.today
-        self.fetch.load_lists(connection, rows, now)
+        self.begin(connection, rows, now)
         at = clock.seconds(now)
         for row in rows:
             try:
                 yield self.message(row, at, run_id)
             except (TemplateError, ValueRefused) as error:
                 yield self.failed(row, Reason.TEMPLATE, str(error))
+
+    def begin(self, connection: Connection, rows: Sequence[Row], now: datetime) -> None:
+        """Get ready for a chunk of rows: what day it is, and the lists they need."""
+        self.fetch.today = clock.local_day(now, self.settings.shop.tz)
+        self.static["today"] = self.fetch.today
+        self.fetch.load_lists(connection, rows, now)
+
+    def context(self, connection: Connection, row: Row, now: datetime) -> dict[str, Any]:
+        """The plain values of one row; raises ValueRefused."""
+        self.begin(connection, [row], now)
+        return self.fetch.context(row, self.static)
 
     def message(self, row: Row, at: int, run_id: int) -> RenderedMessage | FailedMessage:
         """One message; raises TemplateError or ValueRefused."""

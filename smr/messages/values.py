@@ -204,7 +204,7 @@ def computed(operator: str, left: object, right: object) -> object:
     first, second = _numeric(left), _numeric(right)
     try:
         result = _OPERATORS[operator](first, second)
-        return _asMoney.of(operator, first, second, number(result))
+        return _as_money(operator, first, second, number(result))
     except KeyError:
         raise ValueRefused(f"the operator {operator} cannot be used") from None
     except (ZeroDivisionError, DecimalException):
@@ -220,7 +220,7 @@ def negated(operator: str, value: object) -> int | Decimal:
     return Money.of(Decimal(result), found.currency) if isinstance(found, Money) else result
 
 
-def _asMoney.of(
+def _as_money(
     operator: str, first: int | Decimal, second: int | Decimal, result: int | Decimal
 ) -> int | Decimal:
     left = first.currency if isinstance(first, Money) else None
