@@ -56,7 +56,8 @@ def _beyond(playbook: str, limit: int) -> Any:
         .subquery("ranked")
     )
     same = sa.and_(*(candidates.c[name] == ranked.c[name] for name in KEY))
-    return sa.update(candidates).values(reason=str(Reason.PER_RUN_LIMIT)).where(same, ranked.c.place > limit)
+    late = sa.update(candidates).values(reason=str(Reason.PER_RUN_LIMIT)).where(same, ranked.c.place > limit)
+    return late.execution_options(whole_shop="limits.per_run counts across customers")
 
 
 def _people() -> sa.Select[Any]:

@@ -33,6 +33,7 @@ from sqlalchemy.sql.elements import (
     ColumnElement,
     Grouping,
     Label,
+    Null,
     Over,
     Tuple,
 )
@@ -252,7 +253,13 @@ class _Lint:
             elif isinstance(source, Lateral):
                 self._query(source.element, scope, inner=True)
             elif isinstance(source, Subquery):
+                self._typed(source)
                 self._query(source.element, None, inner=False)
+
+    def _typed(self, source: Subquery) -> None:
+        for select in _branches(source.element):
+            if any(isinstance(_plain(column), Null) for column in select.selected_columns):
+                self.faults.append("a subquery projects NULL without a type")
 
     def _subqueries(self, scope: Scope, expressions: Iterable[Any]) -> None:
         for expression in expressions:

@@ -246,6 +246,10 @@ BAD = {
         insert_or_update("sqlite", buyers, update=["customer_id"]).values(orders=1),
         "buyers.customer_id is changed",
     ),
+    "an untyped NULL": (
+        sa.select(sa.select(products.c.name, sa.null().label("nothing")).subquery().c.nothing),
+        "a subquery projects NULL without a type",
+    ),
     "ROLLUP": (
         sa.select(customers.c.gender).group_by(sa.func.rollup(customers.c.gender)),
         "rollup() is not for rules",

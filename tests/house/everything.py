@@ -1,0 +1,137 @@
+"""A shop that uses everything the language knows: each trigger, each condition, each guard and limit.
+
+For proofs about the engine as a whole: what statements it executes, whether shards agree with the whole.
+`within_customers` leaves out the limits that look across customers, which no shard can know.
+"""
+
+from __future__ import annotations
+
+from smr.playbook.model import Library
+from smr.settings import Settings
+from tests.library import library, read
+
+CATALOG = """
+track: both
+cycles:
+  default: {lasts: 30d}
+  categories:
+    洁面: {lasts: 45d}
+    猫粮: {lasts: 12d, unit: kg}
+  products:
+    P2: {lasts: 20d, learn: false}
+"""
+
+SEGMENTS = """
+segments:
+  reachable: {where: {reachable: [wecom, sms]}}
+  loyal: {where: {all: [{orders: {within: 180d, at_least: 3}}, {spend: {at_least: 100}}]}}
+  quiet: {where: {not: {messaged: {within: 30d, at_least: 1}}}}
+  careful: {where: {any: [{tag: vip}, {refunded: {within: 90d}}, {quantity: {at_least: 5}}]}}
+  inside: {where: {all: [{segment: reachable}, {not: {segment: loyal}}]}}
+ladders:
+  lifecycle:
+    - {stage: lost, where: {last_purchase: {more_than: 180d}}}
+    - {stage: regular, where: {orders: {within: 180d, at_least: 3}}}
+    - {stage: growing, where: {bought: {within: 90d}}}
+    - {stage: new}
+  tier:
+    - {stage: gold, where: {spend: {at_least: 500}}}
+    - {stage: silver, where: {spend: {at_least: 200}}}
+"""
+
+REFILL = """
+name: refill
+status: live
+priority: 60
+trigger: {runs_out: {category: [洁面, 猫粮]}}
+who: {all: [{segment: reachable}, {not: {tag: 投诉中}}]}
+steps:
+  - {name: heads_up, send: 5d before due, via: [wecom, sms], message: "{{ due.date | day }}"}
+  - name: again
+    send: 3d after heads_up
+    via: [sms]
+    when: {stage: {lifecycle: [regular, growing]}}
+    message: "{{ customer.name }}"
+    useful_for: 4d
+stop_when: [{purchase: {category: 洁面}}, {refund: anchor}, {where: {tag: vip}}]
+limits: {per_customer: 1 per 20d%(per_run)s}
+holdout: 10%%
+goal: {purchase: {category: 洁面}, within: 14d}
+backfill: 30d
+"""
+
+PRODUCT = """
+name: product
+status: live
+trigger: {runs_out: {product: [P1, P3]}}
+who:
+  any:
+    - {supply: {runs_out_within: 10d, category: 洁面}}
+    - {supply: {ran_out_for: 1d, category: 猫粮}}
+    - {staff: 小林}
+steps: [{name: one, send: on due, via: [wecom_moments, wecom], message: "新品上架"}]
+stop_when: [{refund: any}]
+"""
+
+THANKS = """
+name: thanks
+status: live
+trigger: {purchase: {product: [P1, P2, P4]}}
+who: {all: [{first_purchase: {less_than: 300d}}, {not: {store: S9}}, {consent: {channel: sms}}]}
+steps:
+  - {name: soon, send: 2h after purchase, via: [sms], message: "谢谢 {{ purchase.quantity }}"}
+  - {name: later, send: 7d after purchase, via: [wecom, sms], message: "还好吗 {{ customer.name }}"}
+stop_when: [{refund: anchor}, {purchase: {}}]
+"""
+
+BIRTHDAY = """
+name: birthday
+status: live
+trigger: {date: {field: birthday, every: year}}
+who: {customer: {field: gender, any_of: [f, m]}}
+steps: [{name: day, send: on due, via: [wecom], message: "生日快乐 {{ customer.name }}"}]
+"""
+
+ANNIVERSARY = """
+name: anniversary
+status: live
+trigger: {date: {field: first_purchase, every: year}}
+who: {customer: {field: attributes.size, at_least: 2}}
+steps: [{name: day, send: 3d before due, via: [wecom, sms], message: "{{ customer.name }}"}]
+"""
+
+MONDAY = """
+name: monday
+status: live
+priority: 10
+trigger: {schedule: {every: [mon], at: "09:00"}}
+who: {all: [{orders: {at_least: 1}}, {segment: quiet}]}
+steps: [{name: note, send: on due, via: [sms, wecom], message: "周一 {{ customer.name }}"}]
+holdout: 20%
+"""
+
+PLAYBOOKS = (PRODUCT, THANKS, BIRTHDAY, ANNIVERSARY, MONDAY)
+
+POLICY = """
+policy:
+  caps: [1 per 1d, 3 per 30d]
+  quiet_hours: {from: "21:00", to: "09:00"}
+  %(blast)s
+channels:
+  sms: {cap: 2 per 30d, max_length: 70}
+  wecom_moments: {address: customer_id, consent: opt_out}
+"""
+
+
+def everything() -> tuple[Library, Settings]:
+    """The whole, with the limits across customers."""
+    refill = REFILL % {"per_run": ", per_run: 2"}
+    settings = Settings.model_validate(read(POLICY % {"blast": "blast_limit: 95%"}))
+    return library(refill, *PLAYBOOKS, catalog=CATALOG, segments=SEGMENTS), settings
+
+
+def within_customers() -> tuple[Library, Settings]:
+    """The whole without the limits across customers."""
+    refill = REFILL % {"per_run": ""}
+    settings = Settings.model_validate(read(POLICY % {"blast": "useful_for: 3d"}))
+    return library(refill, *PLAYBOOKS, catalog=CATALOG, segments=SEGMENTS), settings
