@@ -20,8 +20,12 @@ from smr.database import Database, Session
 from smr.errors import OperatorError
 from smr.facts.batch import CURSOR, Batch, read_batch
 from smr.facts.chunks import Chunk, Reader
+from smr.facts.cursors import cursor_text, later
+from smr.facts.customers import Customers
 from smr.facts.intake import FactIntake, Intake
 from smr.facts.layout import Layout, lay_out
+from smr.facts.products import Products
+from smr.facts.records import RecordIntake
 from smr.facts.rejects import Rejects, keep, waiting
 from smr.facts.report import Progress, SourceReport
 from smr.facts.shapes import shape_of
@@ -105,6 +109,10 @@ def import_from(
 
 def intake_of(kind: str, settings: Settings, session: Session, layout: Layout, now: datetime) -> Intake:
     """How this kind goes in."""
+    if kind == "customers":
+        return RecordIntake(Customers(settings, layout, now), session)
+    if kind == "products":
+        return RecordIntake(Products(settings), session)
     return FactIntake(shape_of(kind, settings), session)
 
 
@@ -147,9 +155,7 @@ def _read(
 
 def _count(tally: Tally, chunk: Chunk, batch: Batch) -> None:
     tally.rows += len(chunk.lines) + len(chunk.refused)
-    cursors = [cursor for cursor in batch.values.get(CURSOR, ()) if cursor is not None]
-    if cursors:
-        tally.cursor = max(cursors if tally.cursor is None else [tally.cursor, *cursors])
+    tally.cursor = later(tally.cursor, list(batch.values.get(CURSOR, ())))
 
 
 def _too_many_bad(
@@ -192,8 +198,3 @@ def _finish(
     with session.write() as connection:
         connection.execute(sa.update(imports).where(imports.c.import_id == import_id).values(done))
     reached("import_finished")
-
-
-def cursor_text(cursor: Any) -> str:
-    """A cursor with its type, to be stored."""
-    return str(cursor)
