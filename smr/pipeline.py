@@ -247,8 +247,8 @@ def _queue(running: _Pass, database: Database) -> None:
             scope.progress(running.report.queued, total, "messages")
 
 
-def _next_batch(running: _Pass, part: Slice) -> tuple[int, int] | None:
-    """Render and queue one batch in one transaction: how many went well and failed; None at the end."""
+def _next_batch(running: _Pass, part: Slice) -> tuple[int, list[tuple[str, str]]] | None:
+    """Render and queue one batch in one transaction: how many, and which steps failed; None at the end."""
     scope = running.scope
     with running.transaction() as connection:
         made = render(
@@ -275,7 +275,7 @@ def _next_batch(running: _Pass, part: Slice) -> tuple[int, int] | None:
         _mark_queued(connection, scope, [message[:5] for message in good])
         _mark_failed(connection, [message[:5] for message in failed])
     reached("outbox_after_commit")
-    return len(good), len(failed)
+    return len(good), [(message.playbook, message.step) for message in failed]
 
 
 def _key() -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,10 +46,13 @@ class RunReport:
         """Count verdicts of one step."""
         self.verdicts[playbook, step, verdict_of(reason)] += count
 
-    def rendered(self, queued: int, failed: int) -> None:
-        """Count messages made, and those whose template failed."""
+    def rendered(self, queued: int, failed: Iterable[tuple[str, str]]) -> None:
+        """Count messages made; and those whose template failed, as playbook and step, among the blocked."""
         self.queued += queued
-        self.failed += failed
+        for playbook, step in failed:
+            self.failed += 1
+            self.verdicts[playbook, step, ACCEPTED] -= 1
+            self.verdicts[playbook, step, str(Reason.TEMPLATE)] += 1
 
     def count_facts(self, connection: Connection) -> None:
         """Count what the database holds."""
@@ -80,13 +84,11 @@ class RunReport:
 
     @property
     def blocked(self) -> dict[str, int]:
-        """Blocked candidates by reason, the most frequent first; failed templates among them."""
+        """Blocked candidates by reason, the most frequent first."""
         reasons: Counter[str] = Counter()
         for (_, _, verdict), count in self.verdicts.items():
             if verdict not in {ACCEPTED, HELD_OUT, EXPIRED}:
                 reasons[verdict] += count
-        if self.failed:
-            reasons[str(Reason.TEMPLATE)] += self.failed
         return dict(reasons.most_common())
 
     def _sum(self, wanted: str) -> int:
