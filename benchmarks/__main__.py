@@ -87,7 +87,7 @@ def _form(asked: argparse.Namespace) -> Form:
     return Form(
         world=World(customers, lines),
         small=small,
-        imported=small if full else World(customers // 3, lines // 3),
+        imported=small if full else World(customers // 2, lines // 2),
         repeats=3,
         sample=min(5_000, customers),
         parts=tuple(asked.only or PARTS),

@@ -1,0 +1,71 @@
+"""The references do the same work as smr: without that, ratios would say nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from benchmarks import by_hand, by_orm
+from benchmarks.loading import load, tidy
+from benchmarks.playbooks import read_rules, rules, write_rules, write_shop
+from benchmarks.suite import USEFUL_FOR
+from benchmarks.world import RUN_AT, World
+from smr import pipeline
+from smr.database import Database, open_database
+from smr.playbook import load_library
+from smr.settings import load_settings
+from smr.tables import metadata
+
+Texts = dict[tuple[str, str], str]
+
+
+def test_smr_the_script_by_hand_and_the_orm_write_the_same_texts_to_the_same_customers(
+    database_url: str, tmp_path: Path
+) -> None:
+    database = _loaded(database_url)
+    by_smr = _run_smr(database, tmp_path)
+    path = write_rules(tmp_path / "rules.json", rules(RUN_AT, USEFUL_FOR))
+
+    by_script = _run_by_hand(database_url, database, path)
+    with Session(database.engine) as session:
+        by_orm.run(session, read_rules(str(path)))
+    by_objects = _taken(database)
+    database.close()
+
+    assert len(by_smr) > 20
+    assert by_script == by_smr
+    assert by_objects == by_smr
+
+
+def _loaded(url: str) -> Database:
+    database = open_database(url)
+    with database.write() as connection:
+        metadata.create_all(connection)
+    load(url, World(customers=400, lines=4_000))
+    tidy(url)
+    return database
+
+
+def _run_smr(database: Database, folder: Path) -> Texts:
+    config = write_shop(folder / "shop", live=True, useful_for=USEFUL_FOR)
+    settings = load_settings(config, {})
+    library = load_library(settings.playbooks, settings)
+    pipeline.run(database, library, settings, now=RUN_AT)
+    return _taken(database)
+
+
+def _run_by_hand(url: str, database: Database, path: Path) -> Texts:
+    script = by_hand.Sqlite(url) if url.startswith("sqlite") else by_hand.Postgresql(url)
+    by_hand.run(script, by_hand.read(str(path)))
+    script.close()
+    return _taken(database)
+
+
+def _taken(database: Database) -> Texts:
+    """The text of each message by customer and playbook; the outbox is empty again."""
+    with database.write() as connection:
+        found = connection.execute(sa.text("SELECT customer_id, playbook, body FROM messages")).all()
+        connection.execute(sa.text("DELETE FROM messages"))
+    return {(customer_id, playbook): body for customer_id, playbook, body in found}
