@@ -106,6 +106,18 @@ class StrictCode(CodeGenerator):
                 self.visit(part, frame)
         self.write(")")
 
+    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802 - named by Jinja2
+        """Whether two values are the same is asked of the sandbox; < and > fail by themselves."""
+        operator = node.ops[0].op
+        if operator not in {"eq", "ne"}:
+            super().visit_Compare(node, frame)
+            return
+        self.write("environment.same(" if operator == "eq" else "(not environment.same(")
+        self.visit(node.expr, frame)
+        self.write(", ")
+        self.visit(node.ops[0].expr, frame)
+        self.write(")" if operator == "eq" else "))")
+
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         if not isinstance(node, nodes.TemplateData):
             raise nodes.Impossible
@@ -126,6 +138,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_unops = frozenset({"+", "-"})
     show = staticmethod(values.shown)
     glue = staticmethod(values.glued)
+    same = staticmethod(values.same)
 
     def __init__(self, *, html: bool) -> None:
         super().__init__(undefined=Missing, autoescape=html, optimized=False, auto_reload=False, cache_size=0)
@@ -153,7 +166,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """The item of a mapping by its key, of a list or text by its number."""
         if type(obj) is dict and type(argument) is str:
             return self.getattr(obj, argument)
-        if type(argument) is int and isinstance(obj, list | tuple | str):
+        if type(argument) is int and (type(obj) is str or isinstance(obj, list | tuple)):
             try:
                 return obj[argument]
             except IndexError:
@@ -173,6 +186,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             obj._fail_with_undefined_error()
         if not isinstance(obj, list | tuple | str):
             raise ValueRefused(f"cannot take a slice of {values.kind(obj)}")
+        if isinstance(obj, str):
+            values.unmarked(obj)
         if any(type(part) is not int for part in (start, stop, step) if part is not None) or step == 0:
             raise ValueRefused("a slice needs whole numbers, such as [:5]")
         return obj[start:stop:step]

@@ -39,18 +39,15 @@ REFUSED: dict[type[nodes.Node], tuple[str, str]] = {
 }
 RESERVED = frozenset({"self", "loop", "caller", "varargs", "kwargs", "super", "environment", "context"})
 _UNQUOTED = re.compile(r"=\s*[^\"'\s>]*$")
-_LINK = re.compile(r"(?:href|src|action|formaction|poster|background)\s*=\s*[\"']\s*$", re.IGNORECASE)
-_SCRIPTED = re.compile(
-    r"<(script|style)\b(?![\s\S]*</\1)|[\s\"'/]on\w+\s*=\s*(?:\"[^\"]*|'[^']*)$", re.IGNORECASE
+_LINK = re.compile(
+    r"(?:href|src|action|formaction|poster|background)\s*=\s*(?:\"\s*([^\"]*)|'\s*([^']*))$", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True)
-class Use:
-    """A name a template uses: its dotted path, and the first line it stands on."""
-
-    path: str
-    line: int
+_SCRIPTED = re.compile(
+    r"<(script|style)\b(?![\s\S]*</\1)|[\s\"'/](?:on\w+|style)\s*=\s*(?:\"[^\"]*|'[^']*)$", re.IGNORECASE
+)
+VALUE = "\ufffc"
+"""Stands for a value in the markup read so far."""
+_SAFE_LINK = re.compile(rf"{VALUE}|https?://|mailto:|tel:|weixin://|[/#?]", re.IGNORECASE)
 
 
 @dataclass
@@ -135,7 +132,7 @@ class _Reader:
                     self.uses.unguarded.setdefault(path, line)
             if self.sandbox.html:
                 node.nodes[index] = self.in_markup(child)
-                self.markup += "x"
+                self.markup += VALUE
 
     def in_markup(self, node: nodes.Expr) -> nodes.Expr:
         """Values stand in text or in quoted attributes only; a link's address is checked for its scheme."""
@@ -151,9 +148,18 @@ class _Reader:
                 "a value in an attribute without quotes" if _UNQUOTED.search(tag) else "a value inside a tag"
             )
             raise TemplateError(NOT_ALLOWED, node.lineno, what, 'write it in quotes: href="{{ … }}"')
-        if _LINK.search(tag):
-            return nodes.Filter(node, URL_FILTER, [], [], None, None, lineno=node.lineno)
-        return node
+        link = _LINK.search(tag)
+        begun = "" if link is None else link[1] or link[2] or ""
+        if link is None or _SAFE_LINK.match(begun):
+            return node
+        if begun:
+            raise TemplateError(
+                NOT_ALLOWED,
+                node.lineno,
+                "the address of a link begins in an unknown way",
+                "begin it with https://",
+            )
+        return nodes.Filter(node, URL_FILTER, [], [], None, None, lineno=node.lineno)
 
     def condition(self, node: nodes.If, scope: _Scope) -> None:
         if scope.if_depth >= IF_DEPTH:
@@ -233,6 +239,11 @@ class _Reader:
             _check_part(node.attr, node.lineno)
         elif isinstance(node, nodes.Const):
             _check_constant(node)
+        elif isinstance(node, nodes.Compare) and len(node.ops) > 1:
+            what = "several comparisons in a row"
+            raise TemplateError(
+                NOT_ALLOWED, node.lineno, what, "compare two values at a time, and join with and"
+            )
         for child in node.iter_child_nodes():
             self.expression(child, scope)
 

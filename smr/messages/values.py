@@ -169,7 +169,7 @@ def _cannot_show(value: object) -> ValueRefused:
 
 def glued(values: tuple[object, ...]) -> str:
     """Values printed one after the other (the ~ operator)."""
-    text = "".join(_unmarked(shown(value)) for value in values)
+    text = "".join(unmarked(shown(value)) for value in values)
     return short(text)
 
 
@@ -180,10 +180,22 @@ def short(text: str) -> str:
     return text
 
 
-def _unmarked(text: str) -> str:
+def unmarked(text: str) -> str:
+    """A text as it is; refused where it was escaped already."""
     if isinstance(text, Markup):
         raise ValueRefused("escaped text cannot be changed any more", "let escape or nl2br come last")
     return text
+
+
+def same(left: object, right: object) -> bool:
+    """Whether two values are equal; refused where they never could be, such as 3 and "3"."""
+    for side in (left, right):
+        if isinstance(side, Undefined):
+            side._fail_with_undefined_error()
+    numbers = isinstance(left, int | Decimal) and isinstance(right, int | Decimal)
+    if left is not None and right is not None and not numbers and kind(left) != kind(right):
+        raise ValueRefused(f"{kind(left)} is compared with {kind(right)}", "they can never be the same")
+    return bool(left == right)
 
 
 def _numeric(value: object) -> Decimal | int:
@@ -198,7 +210,7 @@ def _numeric(value: object) -> Decimal | int:
 def computed(operator: str, left: object, right: object) -> object:
     """The result of an operator on two numbers; or of + on two short texts."""
     if operator == "+" and isinstance(left, str) and isinstance(right, str):
-        return short(_unmarked(left) + _unmarked(right))
+        return short(unmarked(left) + unmarked(right))
     if operator == "+" and (isinstance(left, str) or isinstance(right, str)):
         raise ValueRefused(f"+ between {kind(left)} and {kind(right)}", "write ~ to put them side by side")
     first, second = _numeric(left), _numeric(right)
