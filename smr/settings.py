@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
@@ -26,7 +26,7 @@ from smr import clock
 from smr.errors import Fault, FaultsError
 from smr.notation import Flag, Rate, RateText, Share, Span, TimeOfDay, Whole
 from smr.strict_yaml import Document, Steps, read_text, read_yaml
-from smr.typed import typed
+from smr.typed import UnfitValueError, typed
 
 KNOWN_CHANNELS = ("wecom", "wecom_moments", "wecom_group", "sms", "email", "webhook", "staff")
 """Channel names that need no entry in config.yaml: each maps to the embedded file channel."""
@@ -53,11 +53,8 @@ def _zone(value: object) -> object:
         try:
             clock.zone(value)
         except ValueError as error:
-            raise ValueError(f"{error}; {_zone_hint(value)}") from None
+            raise UnfitValueError("timezone_unknown", f"{error}; {_zone_hint(value)}") from None
     return value
-
-
-_zone.code = "timezone_unknown"  # type: ignore[attr-defined]
 
 
 def _zone_hint(value: str) -> str:
@@ -69,7 +66,7 @@ def _zone_hint(value: str) -> str:
 
 def _some_path(value: object) -> object:
     if value == "":
-        raise ValueError("no path stands here; write one, or take the key out")
+        raise UnfitValueError("empty_value", "no path stands here; write one, or take the key out")
     return value
 
 
@@ -77,16 +74,16 @@ def _encoding(value: object) -> object:
     try:
         codecs.lookup(str(value))
     except LookupError:
-        raise ValueError(f"no encoding is called {value!r}; write such as utf-8 or gb18030") from None
+        what = f"no encoding is called {value!r}; write such as utf-8 or gb18030"
+        raise UnfitValueError("unknown_encoding", what) from None
     return value
 
-
-_encoding.code = "unknown_encoding"  # type: ignore[attr-defined]
 
 ZoneName = Annotated[str, BeforeValidator(_zone)]
 SomePath = Annotated[Path, BeforeValidator(_some_path)]
 Encoding = Annotated[str, BeforeValidator(_encoding)]
 FactKind = Literal["customers", "products", "purchases", "refunds", "consents", "interactions"]
+FactKindKey = Annotated[str, Field(pattern=rf"^({'|'.join(get_args(FactKind))})$")]
 
 
 class DatabaseSettings(Part):
@@ -100,7 +97,11 @@ class ShopSettings(Part):
 
     name: str = Field("", description="the shop's name, {{ shop.name }} in templates")
     zone: ZoneName = Field("Asia/Shanghai", description="the time zone of the shop's days")
-    currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="three capital letters, such as CNY; of amounts that name none")
+    currency: str = Field(
+        "CNY",
+        pattern=r"^[A-Z]{3}$",
+        description="three capital letters, such as CNY; of amounts that name none",
+    )
     language: Literal["en", "zh"] = Field("en", description="of explanations and of in_words in templates")
     reorder_url: str = Field("", description="{product_id}, {customer_id} and {message_id} are filled in")
 
@@ -120,7 +121,9 @@ class QuietHours(Part):
     @model_validator(mode="after")
     def _some(self) -> QuietHours:
         if self.from_ == self.to:
-            raise ValueError("from and to are the same: the window is empty; write two different times")
+            raise UnfitValueError(
+                "range_empty", "from and to are the same: no time is quiet; write two different times"
+            )
         return self
 
 
@@ -170,7 +173,7 @@ class FilesSettings(Part):
 class ImportSettings(Part):
     """How files of facts are read."""
 
-    columns: dict[FactKind, dict[str, str]] = Field(
+    columns: dict[FactKindKey, dict[str, str]] = Field(
         default_factory=dict,
         description="per kind: our column name → the file's, such as {purchases: {customer_id: 会员号}}",
     )
@@ -245,6 +248,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     document = Document("", {}) if chosen is None else _document(chosen)
     filled = _Filled(document, environ)
     settings, faults = typed(Settings, document, data=filled.data, hidden=filled.paths)
+    told = {(fault.line, fault.column) for fault in filled.faults}
+    faults = [fault for fault in faults if (fault.line, fault.column) not in told]
     faults = [*document.faults, *filled.faults, *faults]
     if settings is None or faults:
         raise FaultsError(faults)
@@ -353,7 +358,7 @@ def _url_fault(url: str) -> str:
     except (ArgumentError, ValueError):
         return "this is not the URL of a database"
     if found.drivername not in _DRIVERS:
-        return f"no database of the kind {found.drivername!r} can be used"
+        return f"{found.render_as_string(hide_password=True)} is no database that smr can use"
     if "@" in (found.host or ""):
         return "the URL has two @"
     return ""

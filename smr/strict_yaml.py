@@ -29,6 +29,10 @@ ENTRIES = 15_000
 """Most keys and list items in one file."""
 SHOWN = 20
 """Most faults told of one file's YAML."""
+ALIASES = 3
+"""Most aliases told of one file; a bomb has thousands."""
+PARTS = 16
+"""Most parts of a path that are shown."""
 
 Steps = tuple[str | int, ...]
 """A way inside a document: keys, and places in lists from 0."""
@@ -94,7 +98,9 @@ class Document:
 def path_text(path: Sequence[str | int]) -> str:
     """A path for people: ``steps[1] → send``."""
     text = ""
-    for part in path:
+    for number, part in enumerate(path):
+        if number == PARTS:
+            return text + " → …"
         if isinstance(part, int):
             text += f"[{part + 1}]"
         else:
@@ -380,7 +386,8 @@ class _Builder:
     def refuse_alias(self, mark: Mark, found: str) -> None:
         what = f"anchors, aliases and merge keys are not allowed: {found}"
         fix = "write the part out again; a text that begins with & or * needs quotes"
-        self.report(mark, "alias_not_allowed", what, fix)
+        if sum(fault.code == "alias_not_allowed" for fault in self.faults) < ALIASES:
+            self.report(mark, "alias_not_allowed", what, fix)
 
     def syntax(self, error: yaml.MarkedYAMLError) -> Fault:
         mark = error.problem_mark or error.context_mark
@@ -390,7 +397,7 @@ class _Builder:
             return self.fault(
                 mark, "template_needs_quotes", "a text with {{ or {% needs quotes", _quoted(line)
             )
-        what, fix = _explain(problem)
+        what, fix = _explain(problem, line)
         opened = error.context_mark
         if opened is not None and mark is not None and opened.line != mark.line and "never" in what:
             what += f" (it opens in line {opened.line + 1})"
@@ -452,7 +459,9 @@ _PROBLEMS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def _explain(problem: str) -> tuple[str, str]:
+def _explain(problem: str, line: str) -> tuple[str, str]:
+    if "mapping values are not allowed" in problem and f"{line} ".count(": ") == 1:
+        return "the line is indented deeper than the one above, which has its value already", "align the two"
     for part, what, fix in _PROBLEMS:
         if part in problem:
             return what, fix

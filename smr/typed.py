@@ -36,6 +36,14 @@ CODES: dict[Any, str] = {
 """The stem of the fault code for each notation: `duration_invalid`, `duration_range`, …"""
 
 
+class UnfitValueError(ValueError):
+    """A value that does not fit, with the code of its fault; the message is `what`, or `what; fix`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
 def typed(
     model: type[Model],
     document: Document,
@@ -59,6 +67,7 @@ def typed(
             _Found.read(model, content, stated)
             for stated in error.errors(include_url=False, include_input=False)
         ]
+        found = [one for one in found if not one.echoes]
         teller = _Teller(document, frozenset(hidden), nouns or {}, habits or {})
         return None, list(dict.fromkeys(teller.faults(found)))
 
@@ -79,11 +88,13 @@ class _Found:
     @classmethod
     def read(cls, model: type[BaseModel], data: Any, stated: Any) -> _Found:
         kind, location = stated["type"], stated["loc"]
-        around = spot = _Spot(model)
+        outer = around = spot = _Spot(model)
         path: list[str | int] = []
         value = data
         for number, part in enumerate(location):
-            around, spot = spot, spot.inside(part)
+            outer, around, spot = around, spot, spot.inside(part)
+            if part == "[key]":
+                spot = _Spot(get_args(outer.bare)[0])
             last = number == len(location) - 1
             if part in value if isinstance(value, dict) else _is_index(part, value):
                 value = value[part]
@@ -94,6 +105,11 @@ class _Found:
         return cls(
             kind, stated["msg"], context, tuple(path), location[-1:] == ("[key]",), value, spot, around
         )
+
+    @property
+    def echoes(self) -> bool:
+        """Whether it only says that a list is too short since its items are wrong."""
+        return self.kind == "too_short" and isinstance(self.value, list) and len(self.value) > 0
 
 
 def _is_index(part: Any, value: Any) -> bool:
@@ -164,10 +180,10 @@ class _Spot:
             return _field(bare, part)
         origin, arguments = get_origin(bare), get_args(bare)
         if origin is dict:
-            return _Spot(arguments[0 if part == "[key]" else 1])
+            return _Spot(arguments[1])
         if origin in (tuple, list) and isinstance(part, int):
             return _Spot(arguments[0])
-        return _Spot() if part != "[key]" else self
+        return _Spot()
 
     def _choice(self, part: str | int) -> _Spot:
         for member in _members(self.bare):
@@ -287,10 +303,13 @@ def _words(one: _Found) -> tuple[str, str, str]:
 
 
 def _code(one: _Found, what: str) -> str:
+    if isinstance(one.context["error"], UnfitValueError):
+        return one.context["error"].code
+    if "can never hold" in what:
+        return "range_empty"
     stem = next((CODES[parser] for parser in one.spot.parsers if parser in CODES), "")
     if not stem:
-        named = [getattr(parser, "code", "") for parser in one.spot.parsers]
-        return next(filter(None, named), "invalid")
+        return "invalid"
     return f"{stem}_range" if "out of range" in what else f"{stem}_invalid"
 
 

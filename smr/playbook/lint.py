@@ -211,13 +211,13 @@ class Lint:
         base = self.known_late(step)
         if not base:
             return
-        early = -step.send.offset
+        early, stated = -step.send.offset, self.document.value(spot)
         if self.useful(step) <= early:
-            what = f"{step.send} has passed when {base} is known"
+            what = f"{stated} has passed when {base} is known"
             what += f", and it is useful for {span_text(self.useful(step))} only"
             yield self.warn(spot, "never_reached", what, "write after instead of before")
         else:
-            what = f"{step.send} has passed when {base} is known: it is sent at once, {span_text(early)} late"
+            what = f"{stated} has passed when {base} is known: it is sent at once, {span_text(early)} late"
             yield self.warn(spot, "before_trigger", what, "write after instead of before")
 
     def known_late(self, step: Step) -> str:

@@ -22,7 +22,7 @@ from smr.errors import Fault, FaultsError, OperatorError, did_you_mean
 from smr.playbook.model import Catalog, Library, Playbook, SegmentsFile
 from smr.playbook.references import Names, playbook_faults, refresh_order, schedule_faults, segment_faults
 from smr.settings import Settings
-from smr.strict_yaml import Document, Steps, read_text, read_yaml
+from smr.strict_yaml import Document, Steps, path_text, read_text, read_yaml
 from smr.typed import typed
 
 TEMPLATE_BYTES = 64_000
@@ -119,7 +119,7 @@ class Reading:
             return None
         data = _said(document.data, 1)
         found, faults = typed(SegmentsFile, document, data=data)
-        self._add([*faults, *_unsaid(document, data), *segment_faults(document, self.settings)])
+        self._add([*faults, *_unsaid(document, data, faults), *segment_faults(document, self.settings)])
         if found is not None and not self.faults:
             self.segments, self.order = found, refresh_order(document)
         return document
@@ -155,7 +155,7 @@ class Reading:
             self.faults.append(needs)
             return
         playbook, faults = typed(Playbook, document, nouns=NOUNS, habits=HABITS)
-        self._add([*faults, *_unsaid(document, document.data), *playbook_faults(document, names)])
+        self._add([*faults, *_unsaid(document, document.data, faults), *playbook_faults(document, names)])
         self._read_templates(document)
         if playbook is not None:
             self._add(schedule_faults(document, playbook))
@@ -272,14 +272,22 @@ def _said(data: Mapping[str, Any], depth: int) -> dict[str, Any]:
     }
 
 
-def _unsaid(document: Document, data: Any, path: Steps = ()) -> Iterator[Fault]:
-    """A fault for each key or list item after which nothing stands: it would mean everybody, or no limit."""
-    if data is None and path:
-        what = "nothing stands here"
-        yield document.fault(path, "empty_value", what, "write a value, or take it out", key=True)
+def _unsaid(document: Document, data: Any, told: Iterable[Fault]) -> Iterator[Fault]:
+    """A fault for each key or item that says nothing, unless told of: an empty `who` would mean everybody."""
+    paths = {fault.path for fault in told}
+    for path in _empty(data, ()):
+        if path_text(path) not in paths:
+            yield document.fault(
+                path, "empty_value", "nothing stands here", "write a value, or take it out", key=True
+            )
+
+
+def _empty(data: Any, path: Steps) -> Iterator[Steps]:
+    if data is None:
+        yield path
     parts = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for part, value in parts:
-        yield from _unsaid(document, value, (*path, part))
+        yield from _empty(value, (*path, part))
 
 
 def _secrets(document: Document) -> Iterator[Fault]:

@@ -134,7 +134,7 @@ _COMMA = "\uff0c"
 
 def _unknown(document: Document, path: Steps, value: Any, kind: str, known: list[str]) -> Iterator[Fault]:
     for place, name in _listed(value, path):
-        if name in known:
+        if name in known or not name:
             continue
         fix = did_you_mean(name, known) or _DEFINE
         if _COMMA in name:
