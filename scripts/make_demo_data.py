@@ -103,12 +103,12 @@ def consents(key: str, first: datetime, channels: Iterable[str]) -> Iterator[dic
 
 
 def refund(row: dict[str, Any]) -> dict[str, Any] | None:
-    """An invented refund of a real line: one line in 70, in full or half of it, 2 to 9 days later."""
-    key = f"{row['customer_id']} {row['order_id']} {row['product_id']}"
-    if draw(key, "refund", 70):
+    """An invented refund of a real line, 2 to 7 days later: one order in 40, one line in 100 by half."""
+    key = f"{row['customer_id']} {row['order_id']}"
+    whole = draw(key, "refund order", 40) == 0
+    if not whole and (draw(f"{key} {row['product_id']}", "refund line", 100) or row["quantity"] < 2):
         return None
-    whole = draw(key, "refund whole", 2) == 0 or row["quantity"] < 2
-    at = datetime.fromisoformat(row["purchased_at"]) + timedelta(days=2 + draw(key, "refund day", 8))
+    at = datetime.fromisoformat(row["purchased_at"]) + timedelta(days=2 + draw(key, "refund day", 6))
     return {
         "refund_id": f"R-{row['order_id']}-{row['product_id']}",
         "customer_id": row["customer_id"],

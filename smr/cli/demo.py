@@ -1,0 +1,292 @@
+"""`smr demo`: the main job on real purchases, in a folder of its own.
+
+In: the demo data and the example playbooks that come with smr. Out: a folder with a configuration, playbooks,
+a database and the messages; a report. What stands in the folder already is kept, so that edits last and a
+second call shows that nothing is sent twice.
+Trap: the same database may hold a real shop. The demo takes only a folder, and a database, that are its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+import typer
+
+import smr
+from smr import clock, pipeline, runs
+from smr.cli.run import show_report
+from smr.cli.say import bar, facts, give_json
+from smr.cli.shop import JsonOption, NowOption, Shop, open_shop
+from smr.delivery import deliver
+from smr.delivery.report import DeliveryReport
+from smr.errors import OperatorError, StateError
+from smr.facts import ImportReport, import_files
+from smr.playbook.model import RunsOut
+from smr.report import RunReport
+from smr.tables import bucket_of, candidates, customers, messages
+
+PACKAGE = Path(smr.__file__).parent
+DATA = PACKAGE / "demo_data"
+MOMENT = "2011-11-22T10:00"
+"""A Tuesday shortly before the end of the data, in the shop's zone."""
+FILES = {
+    "products": "products.csv",
+    "customers": "customers.csv",
+    "purchases": "purchases.parquet",
+    "refunds": "refunds.csv",
+    "consents": "consents.csv",
+}
+KEY = ("bucket", "customer_id", "playbook", "step", "anchor")
+ONE_OF_THEM = "c12349"
+"""A customer of the demo data, by whom its database is known."""
+
+FolderOption = Annotated[Path, typer.Option("--folder", help="Where to make the demo shop.")]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo did."""
+
+    folder: Path
+    now: datetime
+    imported: tuple[ImportReport, ...]
+    report: RunReport
+    delivered: DeliveryReport
+    samples: tuple[dict[str, Any], ...]
+    waiting: int
+
+
+def demo(folder: FolderOption = Path("demo"), now: NowOption = None, as_json: JsonOption = False) -> None:
+    """Run the main job on real purchases: import, decide, write the messages, deliver them to files.
+
+    The purchases are a slice of UCI Online Retail II (CC BY 4.0); the customers around them are invented.
+    """
+    config = set_up(folder)
+    shop = open_shop(config)
+    at = shop.now(now or MOMENT)
+    _refuse_other_shops(shop)
+    done = Demo(folder, at, tuple(_take_in(shop, at)), *_decide_and_deliver(shop, at))
+    if as_json:
+        give_json(_plain(done))
+    else:
+        _tell(done, shop)
+
+
+def set_up(folder: Path) -> Path:
+    """Make the folder with configuration and playbooks, or keep them; returns the configuration."""
+    config = folder / "config.yaml"
+    template = (DATA / "config.yaml").read_text(encoding="utf-8")
+    mark = template.splitlines()[0]
+    if config.exists() and not config.read_text(encoding="utf-8", errors="replace").startswith(mark):
+        raise OperatorError(f"{config} is not the demo's. Choose another folder: smr demo --folder demo2")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not config.exists():
+            config.write_text(template, encoding="utf-8")
+            shutil.copytree(examples(), folder / "playbooks", dirs_exist_ok=True)
+    except OSError as error:
+        raise OperatorError(
+            f"{folder} cannot be written ({error.strerror}). Choose another: --folder FOLDER"
+        ) from None
+    return config
+
+
+def examples() -> Path:
+    """The example playbooks: within an installed smr, or beside it in its repository."""
+    inside = PACKAGE / "_playbooks"
+    return inside if inside.is_dir() else PACKAGE.parent / "playbooks"
+
+
+def _refuse_other_shops(shop: Shop) -> None:
+    owned = sa.select(customers.c.customer_id).where(
+        customers.c.bucket == bucket_of(ONE_OF_THEM), customers.c.customer_id == ONE_OF_THEM
+    )
+    with shop.database.read() as connection:
+        somebody = connection.execute(sa.select(customers.c.customer_id).limit(1)).first()
+        if somebody and not connection.execute(owned).first():
+            raise OperatorError(
+                f"the database {shop.database.shown_url} holds another shop's customers; the demo would mix "
+                "them with its own. Unset SMR_DATABASE_URL, or name an empty database."
+            )
+
+
+def _take_in(shop: Shop, at: datetime) -> Iterator[ImportReport]:
+    for kind, name in FILES.items():
+        with bar(f"importing {kind}") as progress:
+            yield import_files(
+                shop.database, shop.settings, kind, [str(DATA / name)], now=at, progress=progress
+            )
+
+
+def _decide_and_deliver(
+    shop: Shop, at: datetime
+) -> tuple[RunReport, DeliveryReport, tuple[dict[str, Any], ...], int]:
+    with bar("deciding") as progress:
+        report = pipeline.run(shop.database, shop.library, shop.settings, now=at, progress=progress)
+    if isinstance(report, runs.UnderWay):
+        raise StateError(
+            f"another run ({report.slot}, by {report.owner}) is under way; try again when it is done"
+        )
+    samples = tuple(_samples(shop)) if report.queued else ()
+    with bar("delivering") as progress:
+        delivered = deliver(
+            shop.database, shop.library, shop.settings, now=at, owner=runs.this_process(), progress=progress
+        )
+    return report, delivered, samples, _waiting(shop, at)
+
+
+def _waiting(shop: Shop, at: datetime) -> int:
+    """How many messages are queued for later."""
+    later = sa.and_(messages.c.state == "queued", messages.c.send_after > at)
+    with shop.database.read() as connection:
+        count: int = connection.execute(
+            sa.select(sa.func.count()).select_from(messages).where(later)
+        ).scalar_one()
+    return count
+
+
+def _samples(shop: Shop, count: int = 3) -> Iterator[dict[str, Any]]:
+    """A message of each of so many playbooks that the latest run made; refills first, then by priority."""
+    latest = sa.select(sa.func.max(messages.c.run_id)).scalar_subquery()
+    made = (
+        sa.select(
+            *(messages.c[name] for name in ("customer_id", "playbook", "step", "channel", "subject", "body")),
+            *(candidates.c[name] for name in ("line", "anchor_at", "runs_out_at")),
+        )
+        .select_from(
+            messages.join(candidates, sa.and_(*(messages.c[name] == candidates.c[name] for name in KEY)))
+        )
+        .where(messages.c.run_id == latest)
+        .order_by(messages.c.message_id)
+        .limit(1)
+    )
+    playbooks = sorted(shop.library.playbooks, key=lambda one: not isinstance(one.trigger, RunsOut))
+    with shop.database.read() as connection:
+        for playbook in playbooks:
+            row = connection.execute(made.where(messages.c.playbook == playbook.name)).mappings().first()
+            if row is not None and count:
+                count -= 1
+                yield dict(row)
+
+
+def _plain(done: Demo) -> dict[str, Any]:
+    return {
+        "folder": done.folder,
+        "now": done.now,
+        "imported": {report.kind: {"rows": report.rows, "new": report.new} for report in done.imported},
+        **done.report.counts(),
+        "delivered": done.delivered.count("sent"),
+        "waiting": done.waiting,
+        "delivery": done.delivered.as_json(),
+        "samples": list(done.samples),
+    }
+
+
+def _tell(done: Demo, shop: Shop) -> None:
+    facts.print(
+        "Real purchases of a UK web shop (UCI Online Retail II, CC BY 4.0); invented names and addresses.\n"
+    )
+    facts.print(f"1. Taken in, to {shop.database.shown_url}", style="bold", markup=False)
+    for report in done.imported:
+        known = f"   {report.unchanged:,} known already" if report.unchanged else ""
+        facts.print(f"   {report.kind:<10}{report.rows:>8,} rows   {report.new:>7,} new{known}")
+    local = done.now.astimezone(shop.settings.shop.tz)
+    facts.print(
+        f"\n2. Due on {local:%A, %Y-%m-%d at %H:%M} ({shop.settings.shop.zone}), and why", style="bold"
+    )
+    show_report(done.report, shop.settings.shop.language)
+    if done.samples:
+        facts.print(f"\n3. {len(done.samples)} of {done.report.queued:,} messages", style="bold")
+        _show_samples(done.samples, shop.settings.shop.tz)
+    facts.print("\nReport", style="bold")
+    _totals(done)
+    _where_and_next(done)
+
+
+def _show_samples(samples: Sequence[dict[str, Any]], zone: ZoneInfo) -> None:
+    for sample in samples:
+        way = f"{sample['playbook']} / {sample['step']} → {sample['customer_id']} by {sample['channel']}"
+        facts.print(f"   {way}{_because(sample, zone)}", markup=False)
+        if sample["subject"]:
+            facts.print(f"      [{sample['subject']}]", markup=False)
+        facts.print("      " + sample["body"].strip().replace("\n", "\n      "), markup=False)
+
+
+def _because(sample: dict[str, Any], zone: ZoneInfo) -> str:
+    if sample["line"] is None:
+        return ""
+    bought, runs_out = (clock.local_day(sample[at], zone) for at in ("anchor_at", "runs_out_at"))
+    return f": {sample['line']} bought on {bought}, used up on {runs_out}"
+
+
+def _totals(done: Demo) -> None:
+    report = done.report
+    for name, count in (
+        ("customers", report.customers),
+        ("purchases", report.purchases),
+        ("due", report.due),
+        ("accepted", report.accepted),
+        ("blocked", sum(report.blocked.values())),
+        ("held out", report.held_out),
+        ("queued", report.queued),
+        ("delivered", done.delivered.count("sent")),
+    ):
+        facts.print(f"   {name:<10}{count:>8,}")
+    if done.waiting:
+        facts.print(
+            f"   waiting   {done.waiting:>8,}   for the end of the quiet hours where these customers live"
+        )
+
+
+def _where_and_next(done: Demo) -> None:
+    if not done.report.queued:
+        facts.print("\nNothing new was sent: each reminder is made once, and this time was decided before.")
+    facts.print(
+        f"\nThe messages lie in {shop_folder(done)}: JSON lines, and the same as readable text.", markup=False
+    )
+    facts.print("\nWhat to try next", style="bold")
+    for what, command in _next(done):
+        facts.print(f"   {what}\n      {command}", markup=False)
+
+
+def shop_folder(done: Demo) -> Path:
+    """Where the messages lie."""
+    return done.folder / "outbox"
+
+
+def _next(done: Demo) -> Iterator[tuple[str, str]]:
+    program = _program()
+    where = f"--config {done.folder / 'config.yaml'}"
+    customer = done.samples[0]["customer_id"] if done.samples else ONE_OF_THEM
+    playbook = done.samples[0]["playbook"] if done.samples else "napkins-refill"
+    yield (
+        f"why {customer} is written to, and what comes next:",
+        f"{program} explain {customer} {where} --now {MOMENT}",
+    )
+    yield "what a run in a week would do, nothing written:", f"{program} plan {where} --now 2011-11-29T10:00"
+    yield "what was sent:", f"{program} outbox list {where}"
+    yield (
+        "what a customer would read:",
+        f"{program} preview {playbook} --customer {customer} {where} --now {MOMENT}",
+    )
+    yield "the playbooks' own tests:", f"{program} test {where}"
+    yield f"change {done.folder / 'playbooks' / 'napkins.yaml'}, then:", f"{program} check {where}"
+
+
+def _program() -> str:
+    """How this program was called, for commands to paste."""
+    called = Path(sys.argv[0])
+    if shutil.which("smr") == str(called.absolute()):
+        return "smr"
+    try:
+        return str(called.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(called)
