@@ -134,6 +134,7 @@ KEYS_IN_CHINESE = {
     "reject_limit": "坏行比例上限",
     "rejects_folder": "坏行存放处",
     "sources": "店铺自己的数据库",
+    "holdout_seed": "改动它会重新抽取对照组",
 }
 """What keys mean, in Chinese, where their own description does not say."""
 NAME_LENGTH = 200
