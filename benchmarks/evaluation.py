@@ -50,17 +50,20 @@ def main() -> None:
 
 def _evaluate(connection: Connection, library: Library, settings: Settings, now: datetime) -> None:
     playbook = library.playbooks[0]
+    search = due.search(connection.dialect.name, playbook, library, settings, now)
+    judgements = guards.judgements([_bench(connection, library, playbook, settings, now)])
+    arbitrations = list(guards.arbitrations(library, settings))
     parts = customer_slices(connection)
     tomorrow = clock.seconds(clock.end_of_day(now, settings.shop.tz))
     at = clock.seconds(now)
     for part in parts:
-        span = {"run_id": RUN_ID, "low": part.low, "high": part.high}
-        due.find(connection, playbook, library, settings, now=now, **span)
-        guards.judge(connection, _bench(connection, library, playbook, settings, now), **span)
-        guards.arbitrate(connection, library, settings, now=at, tomorrow=tomorrow, **span)
+        span = {"now": at, "run_id": RUN_ID, "low": part.low, "high": part.high}
+        due.find(connection, search, **span)
+        guards.judge(connection, judgements, **span)
+        guards.arbitrate(connection, arbitrations, tomorrow=tomorrow, **span)
     guards.limit_run(connection, library, settings, run_id=RUN_ID)
     for part in parts:
-        guards.settle(connection, playbook, settings, now=at, run_id=RUN_ID, low=part.low, high=part.high)
+        guards.settle(connection, [playbook], settings, now=at, run_id=RUN_ID, low=part.low, high=part.high)
 
 
 def _bench(

@@ -28,11 +28,14 @@ from smr.playbook.model import Library, Playbook
 from smr.publication import live_since, publish
 from smr.report import RunReport
 from smr.settings import Settings
-from smr.slices import Slice, changed_slices, customer_slices
+from smr.slices import Slice, changed_slices, customer_slices, cut
 from smr.tables import candidates
 
+MESSAGES_A_SLICE = 5_000
+"""About how many messages are rendered and queued in one transaction."""
+
 BATCH = 2_000
-"""Messages rendered and queued in one transaction."""
+"""Messages put at once."""
 
 Progress = Callable[[int, int | None, str | None], None]
 Transaction = Callable[[], Any]
@@ -58,6 +61,10 @@ class Scope:
     def seconds(self) -> int:
         """Now, in seconds."""
         return clock.seconds(self.now)
+
+    def span(self, part: Slice) -> dict[str, int]:
+        """What statements about a slice are bound with."""
+        return {"now": self.seconds, "run_id": self.run_id, "low": part.low, "high": part.high}
 
 
 @dataclass
@@ -96,7 +103,7 @@ def run(
 
     running = _Pass(scope, transaction)
     _decide(running)
-    _queue(running, database)
+    _queue(running)
     with transaction() as connection:
         reached("before_finish")
         running.report.count_facts(connection)
@@ -152,12 +159,13 @@ def _decide(running: _Pass) -> None:
             due.mark_everyone(connection)
         _mind_the_clock(connection, scope)
         slices = customer_slices(connection)
+        rules = _Rules.of(connection, scope)
     reached("after_publish")
     _refresh(running)
     for number, part in enumerate(slices):
         scope.progress(number, len(slices), "judging")
         with running.transaction() as connection:
-            _judge(connection, running, part)
+            _judge(connection, running, rules, part)
             reached("in_judging")
     reached("after_judging")
     with running.transaction() as connection:
@@ -166,8 +174,37 @@ def _decide(running: _Pass) -> None:
         )
     for part in slices:
         with running.transaction() as connection:
-            _settle(connection, running, part)
+            for verdict in guards.settle(connection, scope.playbooks, scope.settings, **scope.span(part)):
+                running.report.judged(*verdict)
         reached("after_settling")
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The statements that find and judge, built once for all slices."""
+
+    searches: list[due.Search]
+    judgements: list[Any]
+    arbitrations: list[Any]
+    tomorrow: int
+
+    @classmethod
+    def of(cls, connection: Connection, scope: Scope) -> _Rules:
+        quiet = guards.quiet_now(connection, scope.now, scope.settings)
+        since = live_since(connection)
+        shop = (scope.library, scope.settings, scope.now)
+        benches = [
+            guards.Bench(playbook, step, *shop, quiet, since.get(playbook.name))
+            for playbook in scope.playbooks
+            for step in playbook.steps
+        ]
+        live = [playbook for playbook in scope.playbooks if playbook.status == "live"]
+        return cls(
+            searches=[due.search(connection.dialect.name, playbook, *shop) for playbook in live],
+            judgements=guards.judgements(benches),
+            arbitrations=list(guards.arbitrations(scope.library, scope.settings)),
+            tomorrow=clock.seconds(clock.end_of_day(scope.now, scope.settings.shop.tz)),
+        )
 
 
 def _mind_the_clock(connection: Connection, scope: Scope) -> None:
@@ -203,100 +240,55 @@ def _refresh(running: _Pass) -> None:
             reached("in_segments")
 
 
-def _judge(connection: Connection, running: _Pass, part: Slice) -> None:
+def _judge(connection: Connection, running: _Pass, rules: _Rules, part: Slice) -> None:
+    """Find who is due in a slice, and judge them: each by itself, then against each other."""
+    span = running.scope.span(part)
+    for search in rules.searches:
+        tally = due.find(connection, search, **span)
+        running.report.found(tally.due, tally.settled)
+    guards.judge(connection, rules.judgements, **span)
+    guards.arbitrate(connection, rules.arbitrations, tomorrow=rules.tomorrow, **span)
+
+
+def _queue(running: _Pass) -> None:
+    """Messages and outbox: render what was accepted, and queue it."""
+    scope, report = running.scope, running.report
+    for part in cut(-(-report.accepted // MESSAGES_A_SLICE)) if report.accepted else []:
+        with running.transaction() as connection:
+            _queue_slice(connection, running, part)
+        reached("outbox_after_commit")
+        scope.progress(report.queued, report.accepted, "messages")
+
+
+def _queue_slice(connection: Connection, running: _Pass, part: Slice) -> None:
     scope = running.scope
     span = {"run_id": scope.run_id, "low": part.low, "high": part.high}
-    quiet = guards.quiet_now(connection, scope.now, scope.settings)
-    since = live_since(connection)
-    for playbook in scope.playbooks:
-        if playbook.status == "live":
-            tally = due.find(connection, playbook, scope.library, scope.settings, now=scope.now, **span)
-            running.report.found(playbook.name, tally.due, tally.settled)
-        for step in playbook.steps:
-            bench = guards.Bench(
-                playbook, step, scope.library, scope.settings, scope.now, quiet, since.get(playbook.name)
-            )
-            guards.judge(connection, bench, **span)
-    guards.arbitrate(
-        connection,
-        scope.library,
-        scope.settings,
-        now=scope.seconds,
-        tomorrow=clock.seconds(clock.end_of_day(scope.now, scope.settings.shop.tz)),
-        **span,
-    )
+    failed: list[FailedMessage] = []
+    batch: list[RenderedMessage] = []
+    for message in render(connection, scope.library, scope.settings, now=scope.now, **span):
+        if isinstance(message, FailedMessage):
+            failed.append(message)
+            continue
+        batch.append(message)
+        if len(batch) == BATCH:
+            put(connection, batch)
+            running.report.queued += len(batch)
+            batch = []
+    put(connection, batch)
+    running.report.queued += len(batch)
+    running.report.render_failed((message.playbook, message.step) for message in failed)
+    _mark_failed(connection, failed)
+    reached("outbox_before_mark")
+    guards.queued(connection, scope.playbooks, now=scope.seconds, **span)
 
 
-def _settle(connection: Connection, running: _Pass, part: Slice) -> None:
-    scope = running.scope
-    span = {"now": scope.seconds, "run_id": scope.run_id, "low": part.low, "high": part.high}
-    for playbook in scope.playbooks:
-        for step, reason, count in guards.settle(connection, playbook, scope.settings, **span):
-            running.report.judged(playbook.name, step, reason, count)
-
-
-def _queue(running: _Pass, database: Database) -> None:
-    """Messages and outbox: render what was accepted, queue it in batches."""
-    scope = running.scope
-    with database.read() as connection:
-        parts = customer_slices(connection)
-    total = running.report.accepted
-    for part in parts:
-        while batch := _next_batch(running, part):
-            running.report.rendered(*batch)
-            scope.progress(running.report.queued, total, "messages")
-
-
-def _next_batch(running: _Pass, part: Slice) -> tuple[int, list[tuple[str, str]]] | None:
-    """Render and queue one batch in one transaction: how many, and which steps failed; None at the end."""
-    scope = running.scope
-    with running.transaction() as connection:
-        made = render(
-            connection,
-            scope.library,
-            scope.settings,
-            now=scope.now,
-            run_id=scope.run_id,
-            low=part.low,
-            high=part.high,
-            limit=BATCH,
-        )
-        good: list[RenderedMessage] = []
-        failed: list[FailedMessage] = []
-        for message in made:
-            if isinstance(message, FailedMessage):
-                failed.append(message)
-            else:
-                good.append(message)
-        if not good and not failed:
-            return None
-        put(connection, good)
-        reached("outbox_before_mark")
-        _mark_queued(connection, scope, [message[:5] for message in good])
-        _mark_failed(connection, [message[:5] for message in failed])
-    reached("outbox_after_commit")
-    return len(good), [(message.playbook, message.step) for message in failed]
-
-
-def _key() -> list[Any]:
+def _mark_failed(connection: Connection, failed: list[FailedMessage]) -> None:
     names = ("bucket", "customer_id", "playbook", "step", "anchor")
-    return [candidates.c[name] == sa.bindparam(f"key_{name}") for name in names]
-
-
-def _keys(keys: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    names = ("key_bucket", "key_customer_id", "key_playbook", "key_step", "key_anchor")
-    return [dict(zip(names, key, strict=True)) for key in keys]
-
-
-def _mark_queued(connection: Connection, scope: Scope, keys: list[tuple[Any, ...]]) -> None:
-    if keys:
-        connection.execute(sa.update(candidates).where(*_key()).values(queued_at=scope.seconds), _keys(keys))
-
-
-def _mark_failed(connection: Connection, keys: list[tuple[Any, ...]]) -> None:
-    if keys:
-        failed = sa.update(candidates).where(*_key()).values(state="blocked", reason="template")
-        connection.execute(failed, _keys(keys))
+    if failed:
+        same = [candidates.c[name] == sa.bindparam(f"key_{name}") for name in names]
+        blocked = sa.update(candidates).where(*same).values(state="blocked", reason="template")
+        keys = [{f"key_{name}": getattr(message, name) for name in names} for message in failed]
+        connection.execute(blocked, keys)
 
 
 def _samples(connection: Connection, scope: Scope, count: int) -> list[RenderedMessage | FailedMessage]:

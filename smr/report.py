@@ -37,7 +37,7 @@ class RunReport:
     verdicts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     before: Counter[tuple[str, str, str]] | None = None
 
-    def found(self, _playbook: str, due: int, settled: int) -> None:
+    def found(self, due: int, settled: int) -> None:
         """Count what the triggers found."""
         self.due += due
         self.settled += settled
@@ -46,10 +46,9 @@ class RunReport:
         """Count verdicts of one step."""
         self.verdicts[playbook, step, verdict_of(reason)] += count
 
-    def rendered(self, queued: int, failed: Iterable[tuple[str, str]]) -> None:
-        """Count messages made; and those whose template failed, as playbook and step, among the blocked."""
-        self.queued += queued
-        for playbook, step in failed:
+    def render_failed(self, steps: Iterable[tuple[str, str]]) -> None:
+        """Count messages whose template failed, given as playbook and step, among the blocked."""
+        for playbook, step in steps:
             self.failed += 1
             self.verdicts[playbook, step, ACCEPTED] -= 1
             self.verdicts[playbook, step, str(Reason.TEMPLATE)] += 1

@@ -5,12 +5,13 @@ state `due`. Works on a slice of buckets; judges nothing.
 """
 
 from smr.due.catalog import publish_catalog
-from smr.due.find import Tally, find
+from smr.due.find import Search, Tally, find, search
 from smr.due.supplies import mark_everyone, mark_later_than, refresh
 from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of
 
 __all__ = [
     "CANDIDATE_COLUMNS",
+    "Search",
     "Tally",
     "candidates_of",
     "find",
@@ -18,4 +19,5 @@ __all__ = [
     "mark_later_than",
     "publish_catalog",
     "refresh",
+    "search",
 ]

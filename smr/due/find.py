@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from smr import clock
 from smr.database import insert_or_update
 from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of
 from smr.playbook.model import Library, Playbook, RunsOut
@@ -38,49 +38,59 @@ CHANGING = [
 ]
 
 
-def find(
-    connection: Connection,
-    playbook: Playbook,
-    library: Library,
-    settings: Settings,
-    *,
-    now: datetime,
-    run_id: int,
-    low: int,
-    high: int,
-) -> Tally:
-    """Find who is due for each step of a playbook, in buckets low..high.
+@dataclass(frozen=True)
+class Search:
+    """The statements that find who is due for one playbook, built once and executed for each slice.
+
+    `parts` are pairs of an upsert and a count of the same SELECT, with the values to bind.
+    """
+
+    playbook: str
+    is_cheap: bool
+    parts: tuple[tuple[Any, Any, Mapping[str, Any]], ...]
+
+
+def search(dialect: str, playbook: Playbook, library: Library, settings: Settings, now: datetime) -> Search:
+    """What to execute for one playbook at `now`."""
+    parts = tuple(
+        (_upsert(dialect, found.select), _count(found.select), found.bound)
+        for step in playbook.steps
+        for found in candidates_of(playbook, step, library, settings, now)
+    )
+    return Search(playbook.name, isinstance(playbook.trigger, RunsOut), parts)
+
+
+def find(connection: Connection, wanted: Search, *, now: int, run_id: int, low: int, high: int) -> Tally:
+    """Find who is due for a playbook, in buckets low..high.
 
     A candidate that is still open is found again and takes what is known now; one whose message is in
     the outbox, or that was held out or expired, stays as it is: its key is its reminder.
     """
     tally = Tally()
-    bound = {"now": clock.seconds(now), "run": run_id, "low": low, "high": high}
-    for step in playbook.steps:
-        for found in candidates_of(playbook, step, library, settings, now):
-            statement = insert_or_update(
-                connection.dialect.name,
-                candidates,
-                columns=CANDIDATE_COLUMNS,
-                select=found.select,
-                update=CHANGING,
-                where=lambda _new: _still_open(),
-            ).execution_options(preserve_rowcount=True)
-            values = {**bound, **found.bound}
-            due = connection.execute(statement, values).rowcount
-            # What is due but not open was decided by an earlier run; counted where cheap or all there is.
-            seen = _count(connection, found.select, values) if due == 0 or _cheap(playbook) else due
-            tally = Tally(tally.due + due, tally.settled + seen - due)
+    for upsert, count, bound in wanted.parts:
+        values = {"now": now, "run": run_id, "low": low, "high": high, **bound}
+        # What is due but not open was decided by an earlier run; counted where cheap or all there is.
+        seen = connection.execute(count, values).scalar_one() if wanted.is_cheap else None
+        due = connection.execute(upsert, values).rowcount if seen != 0 else 0
+        if seen is None:
+            seen = due or connection.execute(count, values).scalar_one()
+        tally = Tally(tally.due + due, tally.settled + seen - due)
     return tally
 
 
-def _cheap(playbook: Playbook) -> bool:
-    return isinstance(playbook.trigger, RunsOut)
+def _upsert(dialect: str, select: sa.Select[Any]) -> Any:
+    return insert_or_update(
+        dialect,
+        candidates,
+        columns=CANDIDATE_COLUMNS,
+        select=select,
+        update=CHANGING,
+        where=lambda _new: _still_open(),
+    ).execution_options(preserve_rowcount=True)
 
 
-def _count(connection: Connection, select: sa.Select[Any], values: dict[str, Any]) -> int:
-    counted = sa.select(sa.func.count()).select_from(select.subquery("found"))
-    return int(connection.execute(counted, values).scalar_one())
+def _count(select: sa.Select[Any]) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(select.subquery("found"))
 
 
 def _still_open() -> sa.ColumnElement[bool]:

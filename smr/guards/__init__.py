@@ -6,10 +6,24 @@ message before it is sent, and one customer when explaining. Guards that compare
 other (caps, priority, limits) work on all of a customer's candidates at once. Holdout is judged last.
 """
 
-from smr.guards.chain import GUARDS, arbitrate, judge, settle
+from smr.guards.chain import GUARDS, arbitrate, judge, judgements, queued, settle
+from smr.guards.frequency_cap import arbitrations
 from smr.guards.limits import limit_run
 from smr.guards.quiet_hours import quiet_now
 from smr.guards.recheck import recheck
 from smr.guards.verdict import Bench, Verdict
 
-__all__ = ["GUARDS", "Bench", "Verdict", "arbitrate", "judge", "limit_run", "quiet_now", "recheck", "settle"]
+__all__ = [
+    "GUARDS",
+    "Bench",
+    "Verdict",
+    "arbitrate",
+    "arbitrations",
+    "judge",
+    "judgements",
+    "limit_run",
+    "queued",
+    "quiet_now",
+    "recheck",
+    "settle",
+]

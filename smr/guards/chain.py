@@ -6,19 +6,20 @@ across playbooks; the run's limits follow (`limits`); holdout comes last; then r
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from smr import clock
 from smr.conditions import NOW
 from smr.events import CandidateState, Reason
 from smr.guards import contact, people, purchases, quiet_hours, timeliness
-from smr.guards.frequency_cap import HIGH, LOW, RUN, arbitrations
+from smr.guards.frequency_cap import HIGH, LOW, RUN
 from smr.guards.holdout import held_out
 from smr.guards.verdict import Bench, Guard
-from smr.playbook.model import Library, Playbook
+from smr.playbook.model import Playbook, RunsOut
 from smr.settings import Settings
 from smr.tables import OPEN, candidates
 
@@ -53,9 +54,48 @@ def reason_of(
     return sa.case(*whens, else_=sa.null())
 
 
-def judge(connection: Connection, bench: Bench, *, run_id: int, low: int, high: int) -> None:
-    """Give every open candidate of one step, in buckets low..high, its first reason and its channel."""
-    statement = (
+def judgements(benches: Iterable[Bench]) -> list[Any]:
+    """The statements that give open candidates their first reason and their channel.
+
+    Steps of which the guards ask the same are judged by one statement.
+    """
+    alike: dict[str, list[Bench]] = defaultdict(list)
+    for bench in benches:
+        alike[_asks(bench)].append(bench)
+    return [_judgement(group) for group in alike.values()]
+
+
+def judge(
+    connection: Connection, statements: Iterable[Any], *, now: int, run_id: int, low: int, high: int
+) -> None:
+    """Judge every open candidate of these steps in buckets low..high, each by itself."""
+    for statement in statements:
+        connection.execute(statement, {"now": now, "run": run_id, "low": low, "high": high})
+
+
+def _asks(bench: Bench) -> str:
+    """What the guards read of a playbook and step: equal texts mean equal questions."""
+    book, step = bench.playbook, bench.step
+    parts: tuple[Any, ...] = (
+        book.status,
+        book.trigger,
+        book.who,
+        book.stop_when,
+        book.purpose,
+        book.backfill,
+        step.when,
+        step.via,
+    )
+    if isinstance(book.trigger, RunsOut):
+        # Which line has run out stands in the candidate.
+        parts = (*parts[:1], "runs_out", *parts[2:])
+    since = bench.live_since if book.backfill is not None else None
+    return repr((step.name, since, parts))
+
+
+def _judgement(group: list[Bench]) -> Any:
+    bench = group[0]
+    return (
         sa.update(candidates)
         .values(
             state=str(CandidateState.DUE),
@@ -64,20 +104,13 @@ def judge(connection: Connection, bench: Bench, *, run_id: int, low: int, high: 
             send_after=quiet_hours.send_after(candidates, bench),
             judged_at=NOW,
         )
-        .where(
-            candidates.c.playbook == bench.playbook.name,
-            candidates.c.step == bench.step.name,
-            candidates.c.bucket.between(LOW, HIGH),
-            OPEN,
-        )
+        .where(_open([one.playbook.name for one in group]), candidates.c.step == bench.step.name)
     )
-    connection.execute(statement, {"now": clock.seconds(bench.now), "run": run_id, "low": low, "high": high})
 
 
 def arbitrate(
     connection: Connection,
-    library: Library,
-    settings: Settings,
+    statements: Iterable[Any],
     *,
     now: int,
     tomorrow: int,
@@ -86,47 +119,54 @@ def arbitrate(
     high: int,
 ) -> None:
     """Judge the candidates that passed so far against each other: rounds, caps, priority."""
-    bound = {"now": now, "tomorrow": tomorrow, "run": run_id, "low": low, "high": high}
-    for statement in arbitrations(library, settings):
+    for statement in statements:
+        bound = {"now": now, "tomorrow": tomorrow, "run": run_id, "low": low, "high": high}
         connection.execute(statement, bound)
 
 
 def settle(
     connection: Connection,
-    playbook: Playbook,
+    playbooks: Sequence[Playbook],
     settings: Settings,
     *,
     now: int,
     run_id: int,
     low: int,
     high: int,
-) -> list[tuple[str, str | None, int]]:
-    """Hold out who is to be held out, then turn a playbook's reasons into states.
+) -> list[tuple[str, str, str | None, int]]:
+    """Hold out who is to be held out, then turn reasons into states.
 
-    Returns how many candidates were judged, as rows of step, reason (None: accepted) and count.
+    Returns how many candidates were judged, as rows of playbook, step, reason (None: accepted) and count.
     """
     bound = {"now": now, "run": run_id, "low": low, "high": high}
-    out = held_out(candidates, playbook, settings)
-    if out is not None:
-        held = _open(playbook.name).values(reason=str(Reason.HOLDOUT))
-        connection.execute(held.where(candidates.c.run_id == RUN, candidates.c.reason.is_(None), out), bound)
-    counts = connection.execute(_counts(playbook.name), bound).all()
-    connection.execute(_open(playbook.name).values(state=_state()), bound)
-    return [(step, reason, count) for step, reason, count in counts]
+    for playbook in playbooks:
+        out = held_out(candidates, playbook, settings)
+        if out is not None:
+            passed = sa.and_(candidates.c.run_id == RUN, candidates.c.reason.is_(None), out)
+            held = sa.update(candidates).values(reason=str(Reason.HOLDOUT))
+            connection.execute(held.where(_open([playbook.name]), passed), bound)
+    names = [playbook.name for playbook in playbooks]
+    columns = (candidates.c.playbook, candidates.c.step, candidates.c.reason)
+    counted = sa.select(*columns, sa.func.count()).where(_open(names)).group_by(*columns)
+    counts = connection.execute(counted, bound).all()
+    if counts:
+        connection.execute(sa.update(candidates).values(state=_state()).where(_open(names)), bound)
+    return [(playbook, step, reason, count) for playbook, step, reason, count in counts]
 
 
-def _counts(playbook: str) -> sa.Select[Any]:
-    return (
-        sa.select(candidates.c.step, candidates.c.reason, sa.func.count())
-        .where(candidates.c.playbook == playbook, candidates.c.bucket.between(LOW, HIGH), OPEN)
-        .group_by(candidates.c.step, candidates.c.reason)
+def queued(
+    connection: Connection, playbooks: Sequence[Playbook], *, now: int, run_id: int, low: int, high: int
+) -> None:
+    """Note of what this run accepted, in buckets low..high, that its message is in the outbox."""
+    accepted = sa.and_(candidates.c.run_id == RUN, candidates.c.state == str(CandidateState.ACCEPTED))
+    marked = (
+        sa.update(candidates).values(queued_at=NOW).where(_open([one.name for one in playbooks]), accepted)
     )
+    connection.execute(marked, {"now": now, "run": run_id, "low": low, "high": high})
 
 
-def _open(playbook: str) -> Any:
-    return sa.update(candidates).where(
-        candidates.c.playbook == playbook, candidates.c.bucket.between(LOW, HIGH), OPEN
-    )
+def _open(playbooks: Sequence[str]) -> ColumnElement[bool]:
+    return sa.and_(candidates.c.playbook.in_(playbooks), candidates.c.bucket.between(LOW, HIGH), OPEN)
 
 
 def _state() -> ColumnElement[Any]:

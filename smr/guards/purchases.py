@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement
 from smr.conditions import NOW, condition_sql
 from smr.conditions.model import Goods
 from smr.conditions.purchases import kept, line_products, of_goods, sold
+from smr.guards.timeliness import RUN
 from smr.guards.verdict import Bench, customer_of
 from smr.playbook.model import Purchased, RunsOut, StopOnCondition, StopOnPurchase, StopOnRefund
 from smr.tables import purchases, refunds
@@ -21,6 +22,7 @@ def refunded(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
         return None
     line, still = purchases.alias(), purchases.alias()
     return sa.and_(
+        _decided_earlier(candidate),
         _exists(line, *_of_anchor(candidate, line, bench), sold(line)),
         sa.not_(_exists(still, *_of_anchor(candidate, still, bench), kept(still))),
     )
@@ -30,14 +32,18 @@ def bought_already(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
     """A later purchase of the same line, or of goods named in stop_when."""
     found = []
     if isinstance(bench.playbook.trigger, RunsOut):
-        found.append(
-            _later(
-                candidate, lambda line: [line_products(candidate.c.kind, candidate.c.line, line.c.product_id)]
-            )
+        later = _later(
+            candidate, lambda line: [line_products(candidate.c.kind, candidate.c.line, line.c.product_id)]
         )
+        found.append(sa.and_(_decided_earlier(candidate), later))
     stops = bench.playbook.stop_when
     found += [_later_goods(candidate, stop.purchase) for stop in stops if isinstance(stop, StopOnPurchase)]
     return sa.or_(*found) if found else None
+
+
+def _decided_earlier(candidate: Any) -> ColumnElement[bool]:
+    """What this very run found comes from supplies and purchases of this moment: it needs no second look."""
+    return candidate.c.run_id != RUN  # type: ignore[no-any-return]
 
 
 def stopped(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:

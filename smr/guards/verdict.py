@@ -19,7 +19,7 @@ from smr.settings import Settings
 class Bench:
     """What candidates of one step are judged with.
 
-    `quiet_until` maps an instant (seconds) to the zones where quiet hours last until then; key
+    `quiet_until` maps an instant (seconds) to the zones that are quiet until then; key
     None among zones stands for customers whose zone is not known. `live_since` is when the playbook went live.
     """
 
