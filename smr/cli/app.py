@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+import traceback
 
 import typer
 
 from smr import __version__
-from smr.cli import check, db, deliver, explain, init, outbox, preview, run, schema
+from smr.cli import check, db, deliver, demo, explain, init, outbox, preview, run, schema
 from smr.cli.import_ import import_facts
 from smr.cli.say import talk
+from smr.cli.test_ import test
 from smr.errors import SmrError
 
 app = typer.Typer(
@@ -39,6 +43,7 @@ def about(
 
 
 # Commands are registered here, in the order in which --help lists them.
+app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("import")(import_facts)
@@ -48,6 +53,7 @@ app.command("deliver")(deliver.deliver)
 app.add_typer(outbox.app, name="outbox")
 app.command("explain")(explain.explain)
 app.command("preview")(preview.preview)
+app.command("test")(test)
 app.command("schema")(schema.give_schema)
 app.add_typer(db.app, name="db")
 
@@ -59,5 +65,20 @@ def main() -> None:
     except SmrError as error:
         talk.print(f"error: {error}", markup=False, style="red")
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        talk.print("stopped; whatever was finished is kept, and the command can be run again")
+        sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - a bug ends here, with its trace in a file to report
+        talk.print(f"error: this is a fault in smr ({type(error).__name__}); nothing was done twice.", style="red")
+        talk.print(f"Please report it with the file {_trace()}", markup=False)
+        sys.exit(1)
+
+
+def _trace() -> str:
+    """Write the present exception's trace to a file that only this user can read; its path."""
+    descriptor, path = tempfile.mkstemp(prefix="smr-fault-", suffix=".txt")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"smr {__version__}, Python {sys.version}\n{traceback.format_exc()}")
+    return path

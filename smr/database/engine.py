@@ -165,7 +165,7 @@ def _sqlite(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
         _check_path(Path(url.database))
     waiting = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
-    engine = sa.create_engine(url, connect_args=waiting)
+    engine = sa.create_engine(url, connect_args=waiting, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(raw: Any, _record: Any) -> None:
@@ -208,5 +208,6 @@ def _postgresql(url: URL) -> Engine:
     return sa.create_engine(
         url,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"connect_timeout": 10, "application_name": "smr"},
     )

@@ -19,8 +19,8 @@ from smr.settings import Settings
 class Bench:
     """What candidates of one step are judged with.
 
-    `quiet_until` maps an instant (seconds) to the zones that are quiet until then; key
-    None among zones stands for customers whose zone is not known. `live_since` is when the playbook went live.
+    `quiet_until` maps an instant (seconds) to the zones that are quiet until then; None
+    among them stands for customers whose zone is not known. `live_since` is when the playbook went live.
     """
 
     playbook: Playbook
