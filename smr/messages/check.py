@@ -74,40 +74,32 @@ class _Check:
                 yield from self.length(source, template)
 
     def names(self, source: Source, template: CompiledTemplate) -> Iterator[Fault]:
-        trigger = trigger_of(self.playbook)
+        wrong = {path: self.wrong(path) for path in template.lines}
         for path, line in template.lines.items():
-            known = context.find(path)
-            if known is None:
-                what = f"there is no {path} in a message"
-                yield self.fault(
-                    source, line, VARIABLE, what, context.hint(path, self.library.ladders), word=path
-                )
-            elif trigger not in known.triggers:
-                there = " or ".join(sorted(known.triggers))
-                what = f"{path} does not exist for the trigger {trigger}"
-                yield self.fault(source, line, VARIABLE, what, f"it exists for {there}", word=path)
-            elif path.startswith("customer.stage.") and path.split(".")[2] not in self.library.ladders:
-                what = f"there is no ladder {path.split('.')[2]!r}"
-                yield self.fault(
-                    source, line, VARIABLE, what, context.hint(path, self.library.ladders), word=path
-                )
-            elif path == "reorder.url" and not self.settings.shop.reorder_url:
-                what = "reorder.url is not configured"
-                yield self.fault(
-                    source,
-                    line,
-                    VARIABLE,
-                    what,
-                    "set shop.reorder_url in config.yaml",
-                    warning=True,
-                    word=path,
-                )
+            if found := wrong[path]:
+                what, fix, warning = found
+                yield self.fault(source, line, VARIABLE, what, fix, warning=warning, word=path)
         for path, line in template.unguarded.items():
             known = context.find(path)
-            if known is not None and known.missing and trigger in known.triggers:
+            if known is not None and known.missing and not wrong.get(path):
                 what = f"some customers have no {path}: the message would not be sent to them"
                 fix = f'add a default: {{{{ {path} | default("{_instead(path)}") }}}}'
                 yield self.fault(source, line, VARIABLE, what, fix, warning=True, word=path)
+
+    def wrong(self, path: str) -> tuple[str, str, bool] | None:
+        """What is wrong with a name here, what to do, and whether that is only a warning."""
+        known, trigger = context.find(path), trigger_of(self.playbook)
+        if known is None:
+            return f"there is no {path} in a message", context.hint(path, self.library.ladders), False
+        if trigger not in known.triggers:
+            there = " or ".join(sorted(known.triggers))
+            return f"{path} does not exist for the trigger {trigger}", f"it exists for {there}", False
+        if path.startswith("customer.stage.") and path.split(".")[2] not in self.library.ladders:
+            what = f"there is no ladder {path.split('.')[2]!r}"
+            return what, context.hint(path, self.library.ladders), False
+        if path == "reorder.url" and not self.settings.shop.reorder_url:
+            return "reorder.url is not configured", "set shop.reorder_url in config.yaml", True
+        return None
 
     def trial(self, source: Source, template: CompiledTemplate) -> Iterator[Fault]:
         """Render with example values: what fails for them would fail for everybody."""

@@ -50,9 +50,9 @@ def longest(body: list[nodes.Node]) -> Length:
             total = _sum(total, *(_printed(child) for child in node.nodes))
         elif isinstance(node, nodes.If):
             branches = [node.body, *(branch.body for branch in node.elif_), node.else_]
-            total += max((longest(branch) for branch in branches), key=_size)
+            total += _most(*(longest(branch) for branch in branches))
         elif isinstance(node, nodes.For):
-            total += max(longest(node.body).times(ROUNDS), longest(node.else_), key=_size)
+            total += _most(longest(node.body).times(ROUNDS), longest(node.else_))
     return total
 
 
@@ -66,7 +66,7 @@ def shortest(body: list[nodes.Node]) -> Length:
             )
         elif isinstance(node, nodes.If):
             branches = [node.body, *(branch.body for branch in node.elif_), node.else_]
-            total += min((shortest(branch) for branch in branches), key=_size)
+            total += _least(*(shortest(branch) for branch in branches))
     return total
 
 
@@ -74,8 +74,12 @@ def _sum(*lengths: Length) -> Length:
     return Length(sum(one.characters for one in lengths), sum(one.bytes for one in lengths))
 
 
-def _size(length: Length) -> int:
-    return length.bytes
+def _most(*lengths: Length) -> Length:
+    return Length(max(one.characters for one in lengths), max(one.bytes for one in lengths))
+
+
+def _least(*lengths: Length) -> Length:
+    return Length(min(one.characters for one in lengths), min(one.bytes for one in lengths))
 
 
 def _printed(node: nodes.Node) -> Length:
@@ -87,9 +91,9 @@ def _printed(node: nodes.Node) -> Length:
         return _filtered(node)
     if isinstance(node, nodes.CondExpr):
         other = NOTHING if node.expr2 is None else _printed(node.expr2)
-        return max(_printed(node.expr1), other, key=_size)
+        return _most(_printed(node.expr1), other)
     if isinstance(node, nodes.Or):
-        return max(_printed(node.left), _printed(node.right), key=_size)
+        return _most(_printed(node.left), _printed(node.right))
     if isinstance(node, nodes.Concat):
         return _sum(*(_printed(one) for one in node.nodes))
     path = path_of(node)
@@ -106,7 +110,7 @@ def _filtered(node: nodes.Filter) -> Length:
         most = first.value if isinstance(first, nodes.Const) and isinstance(first.value, int) else 20
         return inner if inner.characters <= most else Length(most, most * BYTES_OF_UNKNOWN)
     if node.name == "default" and first is not None:
-        return max(inner, _printed(first), key=_size)
+        return _most(inner, _printed(first))
     spec = FILTERS.get(node.name)
     if spec is not None and spec.longest:
         return Length(spec.longest, spec.longest * BYTES_OF_UNKNOWN)
