@@ -70,8 +70,8 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - a bug ends here, with its trace in a file to report
-        talk.print(f"error: this is a fault in smr ({type(error).__name__}); nothing was done twice.", style="red")
+    except Exception as error:
+        talk.print(f"error: a fault in smr itself ({type(error).__name__})", style="red", markup=False)
         talk.print(f"Please report it with the file {_trace()}", markup=False)
         sys.exit(1)
 
