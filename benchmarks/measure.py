@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -34,11 +34,21 @@ ALLOWED = {0}
 
 @dataclass(frozen=True)
 class Ran:
-    """One process that ended: wall seconds from start to end, peak of memory in MB, what it printed."""
+    """One process that ended.
+
+    Wall seconds from its start to its end, processor seconds it used itself (a server's are not among them),
+    its peak of memory in MB, and what it printed.
+    """
 
     seconds: float
+    cpu: float
     peak_mb: float
     printed: str
+
+    @property
+    def times(self) -> str:
+        """Both times, for a note."""
+        return f"{self.seconds:.2f} s, {self.cpu:.2f} s of processor time"
 
 
 def python(arguments: Sequence[str]) -> Ran:
@@ -54,26 +64,27 @@ def smr(url: str, *arguments: str) -> Ran:
         environ["SMR_BENCHMARK_PEAK"] = str(told)
         ran = _run([sys.executable, "-c", SMR, *arguments], environ)
         peak = int(told.read_text() or 0) / 1024 if told.exists() else 0.0
-    return Ran(ran.seconds, peak, ran.printed)
+    return replace(ran, peak_mb=peak)
 
 
 def _run(command: list[str], environ: dict[str, str]) -> Ran:
-    started = time.perf_counter()
+    before, started = os.times(), time.perf_counter()
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
+    seconds, after = time.perf_counter() - started, os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
     if done.returncode not in ALLOWED:
         shown = " ".join(command[1:] if command[1] != "-c" else ["smr", *command[3:]])
         raise RuntimeError(
             f"{shown}: exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         )
-    return Ran(seconds, 0.0, done.stdout)
+    return Ran(seconds, cpu, 0.0, done.stdout)
 
 
 def typical(times: int, once: Callable[[], Ran]) -> Ran:
     """Run so many times; the one with the median time, with the largest peak of all."""
     ran = sorted((once() for _ in range(times)), key=lambda one: one.seconds)
     middle = ran[len(ran) // 2]
-    return Ran(middle.seconds, max(one.peak_mb for one in ran), middle.printed)
+    return replace(middle, peak_mb=max(one.peak_mb for one in ran))
 
 
 def middle(values: Sequence[float]) -> float:

@@ -40,12 +40,13 @@ def test_smr_the_script_by_hand_and_the_orm_write_the_same_texts_to_the_same_cus
 
 
 def _loaded(url: str) -> Database:
-    database = open_database(url)
-    with database.write() as connection:
+    empty = open_database(url)
+    with empty.write() as connection:
         metadata.create_all(connection)
+    empty.close()  # the load takes the database for itself
     load(url, World(customers=400, lines=4_000))
     tidy(url)
-    return database
+    return open_database(url)
 
 
 def _run_smr(database: Database, folder: Path) -> Texts:
