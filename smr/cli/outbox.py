@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -129,7 +130,8 @@ def _states(stated: str | None) -> tuple[MessageState, ...]:
     if stated is None:
         return ()
     if stated not in list(MessageState):
-        raise OperatorError(f"--state: {stated!r} is no state; {did_you_mean(stated, [*MessageState])}")
+        known = [state.value for state in MessageState]
+        raise OperatorError(f"--state: {stated!r} is no state; {did_you_mean(stated, known)}")
     return (MessageState(stated),)
 
 
@@ -203,7 +205,7 @@ def _local(shop: Shop, at: datetime | None) -> str:
 def _table(shop: Shop, found: Sequence[look.Row]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("message", "state", "due", "playbook", "customer", "channel", "text"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=True, min_width=32 if name == "message" else None)
     for row in found:
         state = f"{row['state']} ({row['reason']})" if row["reason"] else row["state"]
         text = " ".join(row["body"].split())
@@ -221,9 +223,12 @@ def _table(shop: Shop, found: Sequence[look.Row]) -> Table:
 
 
 def _print_wide(table: Table) -> None:
-    """Print a table as wide as it is, so that a script or a pipe gets whole ids."""
+    """Print a table as wide as the terminal; into a pipe or a file with nothing cut."""
+    if facts.is_terminal:
+        facts.print(table)
+        return
     need = Measurement.get(facts, facts.options.update(max_width=10_000), table).maximum
-    facts.print(table, width=max(need, facts.width), crop=False)
+    Console(file=sys.stdout, width=need, highlight=False).print(table)
 
 
 def _show_message(shop: Shop, row: look.Row) -> None:

@@ -51,6 +51,11 @@ class Claimed:
     version: str
     token: str
 
+    @property
+    def hold(self) -> tuple[str, str]:
+        """What proves the hold on this message: its id and the claim's token."""
+        return self.message_id, self.token
+
 
 @dataclass(frozen=True)
 class Portion:

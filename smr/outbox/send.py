@@ -71,7 +71,7 @@ def begin_sending(
     Each of them gets an attempt row and a new lease. To be committed before the channel is called.
     """
     _durably(connection)
-    mine = _still_mine(connection, claimed, MessageState.CLAIMED)
+    mine = still_mine(connection, claimed, MessageState.CLAIMED)
     verdicts = judge(connection, mine) if mine else {}
     stopped = [
         _stop(message, verdicts.get(message.message_id), now)
@@ -92,8 +92,8 @@ def begin_sending(
 def renew(connection: Connection, claimed: Sequence[Claimed], *, lease_seconds: int) -> int:
     """Hold these messages for longer, as far as they are still held; returns how many are."""
     mine = [
-        *_still_mine(connection, claimed, MessageState.CLAIMED),
-        *_still_mine(connection, claimed, MessageState.SENDING),
+        *still_mine(connection, claimed, MessageState.CLAIMED),
+        *still_mine(connection, claimed, MessageState.SENDING),
     ]
     return update_each(
         connection, messages, _keys(mine), key=sql.KEY, same={"lease_until": _lease(lease_seconds)}
@@ -103,26 +103,20 @@ def renew(connection: Connection, claimed: Sequence[Claimed], *, lease_seconds: 
 def release(connection: Connection, claimed: Sequence[Claimed]) -> int:
     """Put back what was claimed and not begun; returns how many were still held."""
     check_arrow(MessageState.CLAIMED, MessageState.QUEUED)
-    mine = _still_mine(connection, claimed, MessageState.CLAIMED)
+    mine = still_mine(connection, claimed, MessageState.CLAIMED)
     return update_each(
         connection, messages, _keys(mine), key=sql.KEY, same={"state": MessageState.QUEUED, **sql.FREE}
     )
 
 
-def still_mine(connection: Connection, claimed: Sequence[Claimed], state: MessageState) -> set[str]:
-    """The ids of those messages that are in `state` under the token they were claimed with; locks them."""
-    found: set[str] = set()
+def still_mine(connection: Connection, claimed: Sequence[Claimed], state: MessageState) -> list[Claimed]:
+    """Those of the messages that are in `state` under the very token they were claimed with; locks them."""
+    held: set[tuple[str, str]] = set()
     for token in sorted({message.token for message in claimed}):
         buckets = sorted({message.bucket for message in claimed if message.token == token})
-        found |= {
-            row.message_id for row in connection.execute(sql.lock_mine(buckets, state), {"token": token})
-        }
-    return found
-
-
-def _still_mine(connection: Connection, claimed: Sequence[Claimed], state: MessageState) -> list[Claimed]:
-    held = still_mine(connection, claimed, state)
-    return [message for message in claimed if message.message_id in held]
+        found = connection.execute(sql.lock_mine(buckets, state), {"token": token})
+        held.update((row.message_id, token) for row in found)
+    return [message for message in claimed if message.hold in held]
 
 
 def _durably(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from smr.database.each import update_each
-from smr.events import MessageState
+from smr.events import MessageState as S
 from smr.outbox import sql
 from smr.outbox.claim import Claimed
 from smr.outbox.send import still_mine
@@ -22,11 +22,11 @@ from smr.outbox.states import check_arrow
 from smr.tables import deliveries, messages
 
 RESULTS = {
-    MessageState.SENT: "sent",
-    MessageState.WITH_STAFF: "sent",
-    MessageState.FAILED: "refused",
-    MessageState.QUEUED: "refused",
-    MessageState.UNKNOWN: "unknown",
+    S.SENT: "sent",
+    S.WITH_STAFF: "sent",
+    S.FAILED: "refused",
+    S.QUEUED: "refused",
+    S.UNKNOWN: "unknown",
 }
 """How an attempt ended, by the state it left its message in."""
 
@@ -40,7 +40,7 @@ class Settlement:
     """
 
     message: Claimed
-    state: MessageState
+    state: S
     reason: str | None = None
     detail: str | None = None
     provider_id: str | None = None
@@ -49,8 +49,9 @@ class Settlement:
 
 def settle(connection: Connection, settlements: Sequence[Settlement], *, now: datetime) -> list[Settlement]:
     """Record how these attempts ended; returns those that were recorded, as the messages were still held."""
-    held = still_mine(connection, [settlement.message for settlement in settlements], MessageState.SENDING)
-    mine = [settlement for settlement in settlements if settlement.message.message_id in held]
+    given = [one.message for one in settlements]
+    held = {message.hold for message in still_mine(connection, given, S.SENDING)}
+    mine = [one for one in settlements if one.message.hold in held]
     for state in RESULTS:
         of_state = [settlement for settlement in mine if settlement.state is state]
         _settle_messages(connection, of_state, state, now)
@@ -59,14 +60,14 @@ def settle(connection: Connection, settlements: Sequence[Settlement], *, now: da
 
 
 def _settle_messages(
-    connection: Connection, settlements: Sequence[Settlement], state: MessageState, now: datetime
+    connection: Connection, settlements: Sequence[Settlement], state: S, now: datetime
 ) -> None:
-    check_arrow(MessageState.SENDING, state)
+    check_arrow(S.SENDING, state)
     rows = [_message_row(settlement) for settlement in settlements]
     same: dict[str, Any] = {"state": state, **sql.FREE}
-    if state is not MessageState.QUEUED:
+    if state is not S.QUEUED:
         same["settled_at"] = now
-    if state is MessageState.SENT:
+    if state is S.SENT:
         same["sent_at"] = now
     update_each(connection, messages, rows, key=sql.KEY, same=same)
 
@@ -79,11 +80,11 @@ def _message_row(settlement: Settlement) -> dict[str, Any]:
         "reason": settlement.reason,
         "provider_id": settlement.provider_id,
     }
-    return row | ({"send_after": settlement.send_after} if settlement.state is MessageState.QUEUED else {})
+    return row | ({"send_after": settlement.send_after} if settlement.state is S.QUEUED else {})
 
 
 def _settle_attempts(
-    connection: Connection, settlements: Sequence[Settlement], state: MessageState, now: datetime
+    connection: Connection, settlements: Sequence[Settlement], state: S, now: datetime
 ) -> None:
     rows = [
         {

@@ -1,4 +1,4 @@
-"""A worker is killed at each named point; another one takes over; every customer has each message exactly once."""
+"""A worker is killed at each named point, another takes over: every customer gets each message once."""
 
 from __future__ import annotations
 

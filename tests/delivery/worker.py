@@ -1,4 +1,7 @@
-"""A worker in a process of its own, to be killed: python -m tests.delivery.worker deliver|claim|put URL FOLDER LEASE."""
+"""A worker in a process of its own, to be killed.
+
+Started as: python -m tests.delivery.worker deliver|claim|put URL FOLDER LEASE
+"""
 
 from __future__ import annotations
 
