@@ -145,7 +145,7 @@ def _read(
                 tally.ignored = layout.unknown
             batch = read_batch(chunk, layout, readers)
             stage(batch, layout)
-            rejects.add(connection, batch.refused)
+            rejects.add(connection, sorted(batch.refused, key=lambda refused: refused.line))
             _count(tally, chunk, batch)
             progress(chunk.done, source.reader.total, f"reading {source.name}")
             if tally.bad > HOPELESS and tally.bad > 0.9 * tally.rows:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from smr.facts.blocks import Block, Lines
 from smr.facts.cells import Nested, Numeral, Truth
-from smr.facts.chunks import LONGEST_SHOWN, Chunk, Rejection
+from smr.facts.chunks import LONGEST_SHOWN, Chunk, Rejection, file_fault
 
 FAMILIES = frozenset({"attributes", "address", "consent"})
 
@@ -32,7 +32,11 @@ class JsonLines:
         self.total = total
         self._blocks = Lines(name, stream, encoding).blocks()
         self._first = next(self._blocks)
-        self.header = _Objects(self._first).header
+        objects = _Objects(self._first)
+        self.header = objects.header
+        if not objects.rows and objects.refused:
+            first = objects.refused[0]
+            raise file_fault(name, first.code, first.reason, "write one {…} per line", line=first.line)
 
     def chunks(self, wanted: frozenset[str]) -> Iterator[Chunk]:
         """The objects of each block."""

@@ -1,0 +1,94 @@
+"""An import killed at any point, and run again: every row once, every customer with something new marked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from smr.database import Database
+from smr.facts import import_files
+from smr.facts.staging import SLICE
+from smr.settings import Settings
+from smr.tables import changed_customers, imports, purchases, rejected_rows
+from tests.facts.conftest import NOW
+from tests.facts.test_purchases import HEADER
+
+LINES = 3 * SLICE + 500
+CODE = """
+import sys
+from pathlib import Path
+from tests.facts.conftest import NOW
+from smr.database import open_database
+from smr.facts import import_files
+from smr.settings import Settings
+settings = Settings.model_validate({"import": {"rejects_folder": sys.argv[3]}})
+import_files(open_database(sys.argv[1]), settings, "purchases", [Path(sys.argv[2])], now=NOW)
+"""
+POINTS = (
+    *(
+        "import_staged:1",
+        "import_slice:1",
+        "import_slice_committed:1",
+        "import_slice:3",
+        "import_slice_committed:3",
+    ),
+    *("import_slice_committed:4", "import_finish:1", "import_finished:1"),
+)
+
+
+@pytest.fixture(scope="module")
+def sales(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More lines than fit one slice, and a few bad ones."""
+    path = tmp_path_factory.mktemp("killed") / "sales.csv"
+    with path.open("w", encoding="utf-8") as file:
+        file.write(HEADER)
+        for at in range(LINES):
+            file.write(f"c{at % 5000},p{at % 7},drinks,1,2.50,2026-03-0{at % 9 + 1},O-{at // 2}\n")
+            if at % 10_000 == 0:
+                file.write("ben,tea,drinks,none,1,2026-03-01,B-1\n")
+    return path
+
+
+def killed_at(point: str, url: str, path: Path, folder: Path) -> None:
+    """Import in a process of its own that dies at that point."""
+    environment = {**os.environ, "SMR_TEST_CRASH": point}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, url, str(path), str(folder)],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_and_run_again(
+    database: Database, database_url: str, sales: Path, tmp_path: Path, point: str
+) -> None:
+    killed_at(point, database_url, sales, tmp_path)
+    with database.read() as connection:
+        stored = connection.scalar(sa.select(sa.func.count()).select_from(purchases)) or 0
+        marked = set(connection.scalars(sa.select(changed_customers.c.customer_id)))
+        bought = set(connection.scalars(sa.select(purchases.c.customer_id)))
+    assert marked == bought
+    assert (stored == LINES) or stored % SLICE == 0
+
+    told = Settings.model_validate({"import": {"rejects_folder": tmp_path}})
+    report = import_files(database, told, "purchases", [sales], now=NOW)
+
+    assert (report.new, report.unchanged) == (LINES - stored, stored)
+    assert report.refused == {"number": 7}
+    with database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(purchases)) == LINES
+        assert set(connection.scalars(sa.select(changed_customers.c.customer_id))) == {
+            f"c{n}" for n in range(5000)
+        }
+        last = sa.select(sa.func.max(imports.c.import_id)).scalar_subquery()
+        kept = sa.select(sa.func.count()).where(rejected_rows.c.import_id == last)
+        assert connection.scalar(kept) == 7
