@@ -71,7 +71,7 @@ def _tell_next(folder: Path) -> None:
     steps += [
         f"smr import {kind} data/{kind}.csv" for kind in ("customers", "products", "consents", "purchases")
     ]
-    steps += [f"smr plan --now {NOW}", f"smr run --now {NOW}"]
+    steps += [f"smr plan --now {NOW}", f"smr run --now {NOW}", f"smr deliver --now {NOW}"]
     talk.print("\nnext:", markup=False)
     for step in steps:
         talk.print(f"  {step}", markup=False)

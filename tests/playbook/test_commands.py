@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from smr.cli.app import app
+from smr.cli.init import NOW
 from smr.errors import OperatorError
 from smr.playbook import load_library
 from smr.settings import load_settings
@@ -28,6 +29,19 @@ def test_a_new_folder_is_without_a_fault(tmp_path: Path, language: str) -> None:
         checked.stdout
         == "1 playbook, 1 segment, 2 templates, 0 errors, 0 warnings, caps 1 per 1d, 8 per 30d\n"
     )
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_new_folder_runs(tmp_path: Path, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    smr("init", str(tmp_path), "--lang", language)
+    monkeypatch.chdir(tmp_path)
+    assert smr("test").exit_code == 0
+    for kind in ("customers", "products", "consents", "purchases"):
+        assert smr("import", kind, f"data/{kind}.csv").exit_code == 0
+    assert smr("run", "--now", NOW).exit_code == 0
+    assert smr("deliver", "--now", NOW).exit_code == 0
+    (written,) = tmp_path.glob("outbox/wecom/*.txt")
+    assert ("小林" if language == "zh" else "Ana") in written.read_text(encoding="utf-8")
 
 
 def test_a_new_folder_says_what_to_do_next(tmp_path: Path) -> None:

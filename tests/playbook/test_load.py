@@ -171,7 +171,7 @@ FAULTLESS = (
 ).replace("texts/offer.txt", "offer.txt")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.integers(0, len(FAULTLESS)),
     st.integers(0, 12),
@@ -214,7 +214,7 @@ def test_no_playbook_ends_in_a_traceback(
         assert all(fault.file and fault.what and fault.code for fault in error.faults)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.integers(0, len(SEGMENTS)),
     st.integers(0, 12),

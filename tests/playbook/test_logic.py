@@ -113,7 +113,7 @@ def test_there_is_something_to_disprove() -> None:
     assert len(EXCLUDING) > 200
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(world=random_worlds())
 def test_what_follows_and_what_excludes_is_never_wrong(world: World) -> None:
     for customer in world.customers:
@@ -122,7 +122,7 @@ def test_what_follows_and_what_excludes_is_never_wrong(world: World) -> None:
         assert not [(POOL[one], POOL[other]) for one, other in EXCLUDING if holds[one] and holds[other]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(world=random_worlds(), one=conditions, other=conditions)
 def test_nested_conditions_are_read_the_same_way(
     world: World, one: dict[str, Any], other: dict[str, Any]
