@@ -138,7 +138,6 @@ def _step(
         notes.append(f"the customer has no address on {', '.join(step.via)}")
     stated = {
         "anchor": "preview",
-        "anchor_at": now,
         "due_at": now,
         "expires_at": now,
         **(found or {}),

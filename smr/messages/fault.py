@@ -46,9 +46,13 @@ class TemplateError(OperatorError):
 
 
 class ValueRefused(Exception):  # noqa: N818 - a verdict inside this room, always turned into a TemplateError
-    """A value that a filter, an operator or the text itself cannot take; its message says which and why."""
+    """A value that a filter, an operator or the text itself cannot take; its message says which and why.
 
-    def __init__(self, what: str, fix: str = "") -> None:
+    `empty` tells that it is refused for being nothing at all.
+    """
+
+    def __init__(self, what: str, fix: str = "", *, empty: bool = False) -> None:
         self.what = what
         self.fix = fix
+        self.empty = empty
         super().__init__(what)

@@ -122,7 +122,7 @@ def _refused(value: object, name: str, needed: str) -> ValueRefused:
         )
     if value is None:
         return ValueRefused(
-            f"{name} needs {needed}, and there is no value", f'put | default("…") before | {name}'
+            f"{name} needs {needed}, and there is no value", f'put | default("…") before | {name}', empty=True
         )
     return ValueRefused(f"{name} needs {needed}, found {values.kind(value)}")
 

@@ -65,12 +65,20 @@ class CompiledTemplate:
                 _check_text(text, self.kind)
             return text
         except Exception as error:
-            raise self._explained(error) from None
+            raise self._explained(error, context) from None
 
-    def _explained(self, error: Exception) -> TemplateError:
+    def _explained(self, error: Exception, context: dict[str, Any]) -> TemplateError:
         line = self._line(error.__traceback__)
         what, fix = _reason(error)
+        if isinstance(error, ValueRefused) and error.empty:
+            what = what.replace("there is no value", self._empty(context, line), 1)
         return TemplateError(FAILED, line, what, fix, where=self.where)
+
+    def _empty(self, context: dict[str, Any], line: int) -> str:
+        """Which of the names printed on this line has no value, as a sentence."""
+        empty = [path for path in self.unguarded if _value(context, path) is None]
+        here = [path for path in empty if self.unguarded[path] == line] or empty
+        return f"{here[0]} has no value" if here else "there is no value"
 
     def _line(self, traceback: TracebackType | None) -> int:
         found = 0
@@ -164,6 +172,15 @@ def _check_text(text: str, kind: Kind) -> None:
         raise ValueRefused("the text has more than one line", "this place takes a single line")
     if kind == "url" and (not text.strip().startswith(("https://", "http://")) or len(text.split()) != 1):
         raise ValueRefused(f"{text[:40]!r} is not a web address", "it begins with https:// and has no blanks")
+
+
+def _value(context: Any, path: str) -> Any:
+    """What a dotted path leads to; something that is not None where it leads nowhere."""
+    for part in path.split("."):
+        if not isinstance(context, dict) or part not in context:
+            return path
+        context = context[part]
+    return context
 
 
 def _reason(error: Exception) -> tuple[str, str]:

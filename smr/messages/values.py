@@ -158,7 +158,7 @@ def _cannot_show(value: object) -> ValueRefused:
     if isinstance(value, Undefined):
         return ValueRefused(value._undefined_message, 'where it may be missing, add | default("…")')
     if value is None:
-        return ValueRefused("there is no value here", 'add | default("…")')
+        return ValueRefused("there is no value", 'add | default("…")', empty=True)
     if isinstance(value, dict):
         names = ", ".join(str(key) for key in list(value)[:8])
         return ValueRefused("a whole group of values cannot be printed", f"name one of its parts: {names}")

@@ -139,7 +139,7 @@ def test_one_customers_failure_stops_only_that_message(database: Database) -> No
     assert failed.key == (bucket_of("nameless"), "nameless", "refill", "heads_up", "O1/洁面")
     assert (failed.reason, failed.detail) == (
         "template",
-        'steps.0.message:2 → there is no value here → add | default("…")  [template_failed]',
+        'steps.0.message:2 → customer.name has no value → add | default("…")  [template_failed]',
     )
 
 

@@ -28,7 +28,7 @@ def test_a_text_is_filled_in_with_the_customers_values() -> None:
 
 def test_a_value_that_is_not_there_needs_a_default() -> None:
     assert rendered('{{ customer.nick | default("亲") }}') == "亲"
-    with pytest.raises(TemplateError, match=r"template:2 → there is no value here → add \| default"):
+    with pytest.raises(TemplateError, match=r"template:2 → customer.nick has no value → add \| default"):
         rendered("您好\n{{ customer.nick }}")
 
 
