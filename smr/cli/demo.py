@@ -62,6 +62,7 @@ class Demo:
     delivered: DeliveryReport
     samples: tuple[dict[str, Any], ...]
     waiting: int
+    made: int
 
 
 def demo(folder: FolderOption = Path("demo"), now: NowOption = None, as_json: JsonOption = False) -> None:
@@ -128,7 +129,7 @@ def _take_in(shop: Shop, at: datetime) -> Iterator[ImportReport]:
 
 def _decide_and_deliver(
     shop: Shop, at: datetime
-) -> tuple[RunReport, DeliveryReport, tuple[dict[str, Any], ...], int]:
+) -> tuple[RunReport, DeliveryReport, tuple[dict[str, Any], ...], int, int]:
     with bar("deciding") as progress:
         report = pipeline.run(shop.database, shop.library, shop.settings, now=at, progress=progress)
     if isinstance(report, runs.UnderWay):
@@ -140,15 +141,14 @@ def _decide_and_deliver(
         delivered = deliver(
             shop.database, shop.library, shop.settings, now=at, owner=runs.this_process(), progress=progress
         )
-    return report, delivered, samples, _waiting(shop, at)
-
-
-def _waiting(shop: Shop, at: datetime) -> int:
-    """How many messages are queued for later."""
     later = sa.and_(messages.c.state == "queued", messages.c.send_after > at)
+    return report, delivered, samples, _count(shop, later), _count(shop, sa.true())
+
+
+def _count(shop: Shop, where: sa.ColumnElement[bool]) -> int:
     with shop.database.read() as connection:
         count: int = connection.execute(
-            sa.select(sa.func.count()).select_from(messages).where(later)
+            sa.select(sa.func.count()).select_from(messages).where(where)
         ).scalar_one()
     return count
 
@@ -248,7 +248,10 @@ def _totals(done: Demo) -> None:
 
 def _where_and_next(done: Demo) -> None:
     if not done.report.queued:
-        facts.print("\nNothing new was sent: each reminder is made once, and this time was decided before.")
+        facts.print(
+            f"\nNothing new was sent: a reminder is made once, and the {done.made:,} messages due by now "
+            "were made before."
+        )
     facts.print(
         f"\nThe messages lie in {shop_folder(done)}: JSON lines, and the same as readable text.", markup=False
     )

@@ -18,6 +18,8 @@ from smr.errors import OperatorError
 from smr.tables import messages
 from tests.worlds import NOW, World, put
 
+ROOT = Path(__file__).parents[2]
+
 
 def demo(folder: Path, *options: str) -> str:
     found = CliRunner().invoke(app, ["demo", "--folder", str(folder), *options], catch_exceptions=False)
@@ -109,3 +111,11 @@ def test_invented_addresses_cannot_belong_to_anybody() -> None:
 
 def test_the_demo_data_is_small() -> None:
     assert sum(file.stat().st_size for file in DATA.iterdir()) < 1_500_000
+
+
+def test_the_readme_shows_what_the_demo_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = {line.rstrip() for line in demo(Path("demo")).splitlines()}
+    for page in ("README.md", "README.zh-CN.md"):
+        shown = (ROOT / page).read_text(encoding="utf-8").split("```\nReal purchases")[1].split("```")[0]
+        assert [line for line in ("Real purchases" + shown).splitlines() if line not in printed] == [], page
