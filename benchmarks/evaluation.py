@@ -22,7 +22,7 @@ from benchmarks.measure import middle
 from smr import clock, due, guards
 from smr.database import open_database
 from smr.playbook import load_library
-from smr.playbook.model import Library, Playbook
+from smr.playbook.model import Library
 from smr.settings import Settings, load_settings
 from smr.slices import customer_slices
 from smr.tables import candidates
@@ -49,28 +49,24 @@ def main() -> None:
 
 
 def _evaluate(connection: Connection, library: Library, settings: Settings, now: datetime) -> None:
-    playbook = library.playbooks[0]
-    search = due.search(connection.dialect.name, playbook, library, settings, now)
-    judgements = guards.judgements([_bench(connection, library, playbook, settings, now)])
+    playbook, *_ = library.playbooks
+    shop = (library, settings, now)
+    quiet = guards.quiet_now(connection, now, settings)
+    search = due.search(connection.dialect.name, playbook, *shop)
+    judgements = guards.judgements([guards.Bench(playbook, playbook.steps[0], *shop, quiet)])
     arbitrations = list(guards.arbitrations(library, settings))
-    parts = customer_slices(connection)
     tomorrow = clock.seconds(clock.end_of_day(now, settings.shop.tz))
-    at = clock.seconds(now)
-    for part in parts:
-        span = {"now": at, "run_id": RUN_ID, "low": part.low, "high": part.high}
+    spans = [
+        {"now": clock.seconds(now), "run_id": RUN_ID, "low": part.low, "high": part.high}
+        for part in customer_slices(connection)
+    ]
+    for span in spans:
         due.find(connection, search, **span)
         guards.judge(connection, judgements, **span)
         guards.arbitrate(connection, arbitrations, tomorrow=tomorrow, **span)
     guards.limit_run(connection, library, settings, run_id=RUN_ID)
-    for part in parts:
-        guards.settle(connection, [playbook], settings, now=at, run_id=RUN_ID, low=part.low, high=part.high)
-
-
-def _bench(
-    connection: Connection, library: Library, playbook: Playbook, settings: Settings, now: datetime
-) -> guards.Bench:
-    quiet = guards.quiet_now(connection, now, settings)
-    return guards.Bench(playbook, playbook.steps[0], library, settings, now, quiet)
+    for span in spans:
+        guards.settle(connection, [playbook], settings, **span)
 
 
 def _counted(connection: Connection) -> tuple[int, int]:
