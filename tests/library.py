@@ -43,4 +43,5 @@ def library(*playbooks: str, catalog: str = CATALOG, segments: str = "{}") -> Li
         playbooks=tuple(sorted(loaded, key=lambda one: (-one.priority, one.name))),
         versions={one.name: "v1" for one in loaded},
         version="test",
+        order=(*(("segment", name) for name in lists.segments), *(("ladder", name) for name in lists.ladders)),
     )

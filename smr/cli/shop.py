@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from smr import clock
+from smr.cli.say import talk
 from smr.database import Database, open_database
 from smr.database.migrate import ensure_current
 from smr.errors import OperatorError, did_you_mean
@@ -76,4 +77,7 @@ class Shop:
 
 def open_shop(config: Path | None) -> Shop:
     """The shop of that configuration (or of this folder)."""
-    return Shop(load_settings(config))
+    settings = load_settings(config)
+    for warning in settings.warnings:
+        talk.print(str(warning), markup=False, style="yellow")
+    return Shop(settings)

@@ -33,13 +33,18 @@ def refresh(
 
 
 def statements(dialect: str, library: Library, settings: Settings) -> list[Any]:
-    """The statements of one refresh, in order; segments come after those they use."""
-    found: list[Any] = [_end_unknown(members, members.c.segment, list(library.segments))]
-    for name, segment in library.segments.items():
-        found += [_leave(name, segment, settings), _enter(dialect, name, segment, settings)]
-    found.append(_end_unknown(stages, stages.c.ladder, list(library.ladders)))
-    for name, rungs in library.ladders.items():
-        found += [_step_off(name, rungs, settings), _step_on(dialect, name, rungs, settings)]
+    """The statements of one refresh, in order: segments and ladders come after those they use."""
+    found: list[Any] = [
+        _end_unknown(members, members.c.segment, list(library.segments)),
+        _end_unknown(stages, stages.c.ladder, list(library.ladders)),
+    ]
+    for kind, name in library.order:
+        if kind == "segment":
+            segment = library.segments[name]
+            found += [_leave(name, segment, settings), _enter(dialect, name, segment, settings)]
+        else:
+            rungs = library.ladders[name]
+            found += [_step_off(name, rungs, settings), _step_on(dialect, name, rungs, settings)]
     return found
 
 
