@@ -377,7 +377,7 @@ class _Asking:
         found = sa.select(stages.c.ladder, stages.c.stage).where(
             _of(stages, self.customer), stages.c.left_at.is_(None)
         )
-        return dict(self.connection.execute(found).tuples().all())
+        return {row.ladder: row.stage for row in self.connection.execute(found)}
 
     def _tags(self) -> tuple[str, ...]:
         open_until = sa.or_(tags.c.expires_at.is_(None), tags.c.expires_at > self.now)
