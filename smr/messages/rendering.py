@@ -210,6 +210,10 @@ class StepRenderer:
                 yield self.message(row, at, run_id)
             except (TemplateError, ValueRefused) as error:
                 yield self.failed(row, Reason.TEMPLATE, str(error))
+            except Exception as error:
+                # Facts that no import of ours would have taken; they are this customer's alone.
+                what = f"a value of this customer cannot be read ({type(error).__name__}: {error})"
+                yield self.failed(row, Reason.TEMPLATE, what[:300])
 
     def begin(self, connection: Connection, rows: Sequence[Row], now: datetime) -> None:
         """Get ready for a chunk of rows: what day it is, and the lists they need."""

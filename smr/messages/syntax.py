@@ -6,7 +6,6 @@ uses (`Uses`); or TemplateError. What is not on the list is refused with the lin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from unicodedata import normalize
@@ -17,6 +16,7 @@ from smr.errors import did_you_mean
 from smr.messages.environment import LOOP_FILTER, LOOP_PARTS, URL_FILTER, Sandbox
 from smr.messages.fault import NOT_ALLOWED, TOO_LARGE, VARIABLE, TemplateError
 from smr.messages.filters import Filter
+from smr.messages.markup import Place
 
 NODES = 600
 FOR_DEPTH = 2
@@ -38,16 +38,6 @@ REFUSED: dict[type[nodes.Node], tuple[str, str]] = {
     nodes.NSRef: ("{% set %} takes a plain name", "write {% set name = … %}"),
 }
 RESERVED = frozenset({"self", "loop", "caller", "varargs", "kwargs", "super", "environment", "context"})
-_UNQUOTED = re.compile(r"=\s*[^\"'\s>]*$")
-_LINK = re.compile(
-    r"(?:href|src|action|formaction|poster|background)\s*=\s*(?:\"\s*([^\"]*)|'\s*([^']*))$", re.IGNORECASE
-)
-_SCRIPTED = re.compile(
-    r"<(script|style)\b(?![\s\S]*</\1)|[\s\"'/](?:on\w+|style)\s*=\s*(?:\"[^\"]*|'[^']*)$", re.IGNORECASE
-)
-VALUE = "\ufffc"
-"""Stands for a value in the markup read so far."""
-_SAFE_LINK = re.compile(rf"{VALUE}|https?://|mailto:|tel:|weixin://|[/#?]", re.IGNORECASE)
 
 
 @dataclass
@@ -105,7 +95,7 @@ class _Reader:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.uses = Uses()
-        self.markup = ""
+        self.place = Place()
         self.lost: set[str] = set()
 
     def body(self, body: list[nodes.Node], scope: _Scope) -> None:
@@ -124,7 +114,7 @@ class _Reader:
     def output(self, node: nodes.Output, scope: _Scope) -> None:
         for index, child in enumerate(node.nodes):
             if isinstance(child, nodes.TemplateData):
-                self.markup += child.data
+                self.place.read(child.data if self.sandbox.html else "")
                 continue
             self.expression(child, scope)
             for path, line in _printed(child):
@@ -132,34 +122,28 @@ class _Reader:
                     self.uses.unguarded.setdefault(path, line)
             if self.sandbox.html:
                 node.nodes[index] = self.in_markup(child)
-                self.markup += VALUE
 
     def in_markup(self, node: nodes.Expr) -> nodes.Expr:
         """Values stand in text or in quoted attributes only; a link's address is checked for its scheme."""
-        if _SCRIPTED.search(self.markup):
-            raise TemplateError(
-                NOT_ALLOWED, node.lineno, "a value inside a script or style", "put values in text only"
-            )
-        tag = self.markup[self.markup.rfind("<") :] if "<" in self.markup else ""
-        if not tag or _closed(tag):
-            return node
-        if tag.count('"') % 2 == 0 and tag.count("'") % 2 == 0:
-            what = (
-                "a value in an attribute without quotes" if _UNQUOTED.search(tag) else "a value inside a tag"
-            )
-            raise TemplateError(NOT_ALLOWED, node.lineno, what, 'write it in quotes: href="{{ … }}"')
-        link = _LINK.search(tag)
-        begun = "" if link is None else link[1] or link[2] or ""
-        if link is None or _SAFE_LINK.match(begun):
-            return node
-        if begun:
-            raise TemplateError(
-                NOT_ALLOWED,
-                node.lineno,
-                "the address of a link begins in an unknown way",
-                "begin it with https://",
-            )
-        return nodes.Filter(node, URL_FILTER, [], [], None, None, lineno=node.lineno)
+        problem, is_link = self.place.value()
+        if problem:
+            fix = 'put values into text, or into quotes: title="{{ … }}"'
+            raise TemplateError(NOT_ALLOWED, node.lineno, problem, fix)
+        if is_link:
+            return nodes.Filter(node, URL_FILTER, [], [], None, None, lineno=node.lineno)
+        return node
+
+    def branches(self, line: int, bodies: list[tuple[list[nodes.Node], _Scope]]) -> None:
+        """Read bodies of which any one may come to be; they must leave the HTML in the same place."""
+        before, ends = self.place, []
+        for body, scope in bodies:
+            self.place = before.copy()
+            self.body(body, scope)
+            ends.append(self.place)
+        if not all(end.same(ends[0]) for end in ends):
+            what = "a tag or quote begins or ends in one branch only"
+            raise TemplateError(NOT_ALLOWED, line, what, "write whole tags inside {% if %} and {% for %}")
+        self.place = min(ends, key=lambda end: end.begins)  # the least safe beginning of a link counts
 
     def condition(self, node: nodes.If, scope: _Scope) -> None:
         if scope.if_depth >= IF_DEPTH:
@@ -169,12 +153,13 @@ class _Reader:
                 f"more than {IF_DEPTH} conditions inside each other",
                 "make it flatter",
             )
-        self.expression(node.test, scope)
-        self.body(node.body, scope.inside_if(_paths(node.test)))
-        for branch in node.elif_:
+        bodies = [(node.body, scope.inside_if(_paths(node.test)))]
+        for branch in (node, *node.elif_):
             self.expression(branch.test, scope)
-            self.body(branch.body, scope.inside_if((*_paths(node.test), *_paths(branch.test))))
-        self.body(node.else_, scope.inside_if(_paths(node.test)))
+        for branch in node.elif_:
+            guards = (*_paths(node.test), *_paths(branch.test))
+            bodies.append((branch.body, scope.inside_if(guards)))
+        self.branches(node.lineno, [*bodies, (node.else_, scope.inside_if(_paths(node.test)))])
 
     def loop(self, node: nodes.For, scope: _Scope) -> None:
         if node.recursive:
@@ -189,9 +174,8 @@ class _Reader:
         inside = scope.inside_loop(self.targets(node.target, scope))
         if node.test is not None:
             self.expression(node.test, inside)
-        self.body(node.body, inside)
+        self.branches(node.lineno, [(node.body, inside), (node.else_, scope)])
         self.lost |= inside.names
-        self.body(node.else_, scope)
 
     def targets(self, target: nodes.Node, scope: _Scope) -> list[str]:
         if isinstance(target, nodes.Name):
@@ -344,19 +328,6 @@ def _check_part(part: str, line: int) -> None:
 def _not_allowed(node: nodes.Node) -> TemplateError:
     what, fix = REFUSED.get(type(node), (f"{type(node).__name__.lower()} cannot be used in a message", ""))
     return TemplateError(NOT_ALLOWED, node.lineno or 0, what, fix)
-
-
-def _closed(tag: str) -> bool:
-    """Whether a tag that begins here has ended: a > outside quotes."""
-    quote = ""
-    for letter in tag:
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        elif letter == ">":
-            return True
-    return False
 
 
 def path_of(node: nodes.Node) -> list[str] | None:

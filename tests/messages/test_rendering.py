@@ -348,6 +348,15 @@ def test_an_empty_or_too_long_text_or_one_with_control_characters_is_not_sent(da
     assert "control character (U+0007)" in bodies(here.rendered("{{ customer.name }}"))["bell"]
 
 
+def test_a_fact_that_cannot_be_read_stops_only_its_customer(sqlite_database: Database) -> None:
+    here = shop(sqlite_database)
+    here.accept("lin", runs_out_at=10**18)
+    here.accept("ana")
+    found = bodies(here.rendered("{{ due.date }}"))
+    assert found["ana"] == "2026-11-26"
+    assert "a value of this customer cannot be read" in found["lin"]
+
+
 def test_a_template_that_cannot_be_used_fails_every_message_of_its_step(database: Database) -> None:
     here = shop(database)
     here.accept("lin")
