@@ -67,7 +67,7 @@ def _settlement(channel: Channel, message: Claimed, result: Result, now: datetim
         return Settlement(message, state, provider_id=result.provider_id)
     if result.refusal is Refusal.IN_DOUBT:
         return _ended(message, MessageState.UNKNOWN, result)
-    if result.permanent or message.attempts >= MOST_ATTEMPTS:
+    if result.permanent or message.attempt >= MOST_ATTEMPTS:
         return _ended(message, MessageState.FAILED, result)
     return _again(message, result, now)
 
@@ -77,7 +77,7 @@ def _ended(message: Claimed, state: MessageState, refused: Refused) -> Settlemen
 
 
 def _again(message: Claimed, refused: Refused, now: datetime) -> Settlement:
-    later = now + pause_after(message.attempts, asked=refused.retry_after)
+    later = now + pause_after(message.attempt, asked=refused.retry_after)
     return Settlement(
         message, MessageState.QUEUED, reason=refused.refusal.value, detail=refused.detail, send_after=later
     )

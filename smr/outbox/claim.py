@@ -29,7 +29,7 @@ from smr.tables import messages
 
 @dataclass(frozen=True)
 class Claimed:
-    """One message in a worker's hands. `token` proves the hold; `attempts` counts the tries so far."""
+    """One message in a worker's hands. `token` proves the hold; `attempt` numbers the try that is due."""
 
     bucket: int
     customer_id: str
@@ -47,7 +47,7 @@ class Claimed:
     priority: int
     due_at: datetime
     expires_at: datetime
-    attempts: int
+    attempt: int
     version: str
     token: str
 

@@ -8,7 +8,7 @@ out) is left out silently: it is in other hands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -79,11 +79,7 @@ def begin_sending(
         if _stops(message, verdicts, now)
     ]
     halted = {stop.message.message_id for stop in stopped}
-    sending = [
-        replace(message, attempts=message.attempts + 1)
-        for message in mine
-        if message.message_id not in halted
-    ]
+    sending = [message for message in mine if message.message_id not in halted]
     _record_stopped(connection, stopped, now)
     _record_sending(connection, sending, lease_seconds, now)
     return Begun(tuple(sending), tuple(stopped))
@@ -161,7 +157,7 @@ def _record_sending(
     update_each(
         connection,
         messages,
-        [{**row, "attempts": message.attempts} for row, message in zip(_keys(sending), sending, strict=True)],
+        [{**row, "attempts": message.attempt} for row, message in zip(_keys(sending), sending, strict=True)],
         key=sql.KEY,
         same={"state": MessageState.SENDING, "reason": None, "lease_until": _lease(lease_seconds)},
     )
@@ -173,7 +169,7 @@ def _attempt(message: Claimed, now: datetime) -> dict[str, Any]:
         "bucket": message.bucket,
         "customer_id": message.customer_id,
         "message_id": message.message_id,
-        "attempt": message.attempts,
+        "attempt": message.attempt,
         "channel": message.channel,
         "started_at": now,
         "result": "sending",

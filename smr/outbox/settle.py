@@ -91,7 +91,7 @@ def _settle_attempts(
             "bucket": settlement.message.bucket,
             "customer_id": settlement.message.customer_id,
             "message_id": settlement.message.message_id,
-            "attempt": settlement.message.attempts,
+            "attempt": settlement.message.attempt,
             "reason": settlement.detail or settlement.reason,
             "provider_id": settlement.provider_id,
         }

@@ -79,7 +79,7 @@ CLAIMED = (
     m.priority,
     m.due_at,
     m.expires_at,
-    m.attempts,
+    (m.attempts + 1).label("attempt"),
     m.version,
 )
 """What a worker needs of a message it has claimed."""

@@ -168,7 +168,7 @@ def test_a_text_too_long_for_its_channel_fails_alone(database: Database, tmp_pat
 
 
 def test_a_stop_between_batches_leaves_the_rest_queued(database: Database, tmp_path: Path) -> None:
-    queue_for(database, customers(600))
+    queue_for(database, customers(1_300))
     asked: list[bool] = []
 
     def stop() -> bool:
@@ -177,8 +177,8 @@ def test_a_stop_between_batches_leaves_the_rest_queued(database: Database, tmp_p
 
     report = deliver_all(database, tmp_path / "out", stop=stop)
     left = [state for state in states(database).values() if state == "queued"]
-    assert 0 < report.count("sent") < 600
-    assert len(left) == 600 - report.count("sent")
+    assert 0 < report.count("sent") < 1_300
+    assert len(left) == 1_300 - report.count("sent")
 
 
 def test_a_judge_that_breaks_puts_the_claimed_messages_back(database: Database, tmp_path: Path) -> None:

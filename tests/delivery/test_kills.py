@@ -29,6 +29,12 @@ POINTS = (
 PEOPLE = customers(700)
 
 
+def queue_people(database: Database) -> None:
+    """Two batches' worth: messages of different priority are claimed apart."""
+    queue_for(database, PEOPLE[:350], priority=80)
+    queue_for(database, PEOPLE[350:], priority=20)
+
+
 def assert_each_once(database: Database, folder: Path) -> None:
     assert received(folder) == sorted(PEOPLE)
     assert Counter(states(database).values()) == {"sent": len(PEOPLE)}
@@ -41,7 +47,7 @@ def assert_each_once(database: Database, folder: Path) -> None:
 def test_a_worker_killed_anywhere_loses_nothing_and_sends_nothing_twice(
     database: Database, database_url: str, tmp_path: Path, point: str, hit: int
 ) -> None:
-    queue_for(database, PEOPLE)
+    queue_people(database)
     killed_at(f"{point}:{hit}", "deliver", database_url, tmp_path / "out")
     end_leases(database)
     deliver_all(database, tmp_path / "out")
@@ -51,7 +57,7 @@ def test_a_worker_killed_anywhere_loses_nothing_and_sends_nothing_twice(
 def test_a_rescue_killed_three_times_ends_as_one_rescue(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    queue_for(database, PEOPLE)
+    queue_people(database)
     killed_at("after_write:1", "deliver", database_url, tmp_path / "out")
     killed_at("after_claim:1", "deliver", database_url, tmp_path / "out")
     end_leases(database)
@@ -62,7 +68,7 @@ def test_a_rescue_killed_three_times_ends_as_one_rescue(
 
 
 def test_a_dead_workers_lease_runs_out_by_itself(sqlite_database: Database, tmp_path: Path) -> None:
-    queue_for(sqlite_database, PEOPLE)
+    queue_people(sqlite_database)
     url = f"sqlite:///{tmp_path}/shop.db"
     process = start("deliver", url, tmp_path / "out", crash="before_send:1", lease=1)
     process.communicate(timeout=60)
@@ -87,7 +93,7 @@ def test_a_run_killed_while_it_queues_is_made_good_by_the_next(
 def test_four_workers_at_once_claim_every_message_once(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    queue_for(database, PEOPLE)
+    queue_people(database)
     workers = [start("claim", database_url, tmp_path) for _ in range(4)]
     claimed = [line for worker in workers for line in finished(worker).split()]
     assert len(claimed) == len(set(claimed)) == len(PEOPLE)
@@ -96,7 +102,7 @@ def test_four_workers_at_once_claim_every_message_once(
 def test_three_workers_at_once_write_every_message_once(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    queue_for(database, PEOPLE)
+    queue_people(database)
     for worker in [start("deliver", database_url, tmp_path / "out") for _ in range(3)]:
         finished(worker)
     assert_each_once(database, tmp_path / "out")

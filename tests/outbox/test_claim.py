@@ -69,7 +69,7 @@ def test_what_is_not_due_or_too_late_or_on_another_channel_is_not_claimed(databa
 def test_begun_messages_have_an_attempt_before_the_channel_is_called(database: Database) -> None:
     queue_for(database, ["ana"])
     begun = begin(database, claim(database))
-    assert [m.attempts for m in begun.sending] == [1]
+    assert [m.attempt for m in begun.sending] == [1]
     assert the_message(database, "ana").state == "sending"
     assert attempts(database, "ana") == [(1, "sending")]
 

@@ -19,7 +19,7 @@ from smr.channels.protocol import Accepted, Outgoing, Refused, Result, Traits, U
 from smr.errors import ChannelError, Refusal
 from smr.settings import Settings
 
-MAX_BATCH = 500
+MAX_BATCH = 1000
 
 
 class FileChannel:

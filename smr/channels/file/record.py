@@ -9,7 +9,7 @@ from typing import Any
 
 from smr.channels.protocol import Outgoing
 
-_CONTROL = {code: None for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if chr(code) not in "\n\t"}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ID = re.compile(rb'\{"message_id": "([^"\\]{1,200})"')
 _ENTRY_END = re.compile(rb"^id (\S{1,200})\n\n\Z", re.MULTILINE)
 
@@ -47,7 +47,7 @@ def entry(fields: Mapping[str, Any]) -> bytes:
     parts.append(fields["text"])
     parts.extend(f"+ {_attachment(attachment)}" for attachment in fields["attachments"])
     parts.append(f"id {fields['message_id']}")
-    return ("\n".join(parts).translate(_CONTROL) + "\n\n").encode()
+    return _CONTROL.sub("", "\n".join(parts) + "\n\n").encode()
 
 
 def last_entry_id(tail: bytes) -> str | None:
