@@ -41,7 +41,7 @@ _HANDLES_NULL = re.compile(
     r":cursor\s+IS\s+(NOT\s+)?NULL|(COALESCE|IFNULL|NVL)\s*\(\s*:cursor", re.IGNORECASE
 )
 _NAME = re.compile(r"(?<![:\w\\]):(?=\w)")
-_GROWN = re.compile(r"([\w.\"`\[\]]+)\s*(>=?)\s*:cursor\b")
+_GROWN = re.compile(r"([\w.:\"`\[\]]+)\s*(>=?)\s*:cursor\b")
 _GROWN_FROM = re.compile(r":cursor\b\s*(<=?)\s*([\w.\"`\[\]]+)")
 _CURSOR = re.compile(r"(?<!:):cursor\b")
 

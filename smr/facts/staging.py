@@ -99,8 +99,9 @@ def put_in_order(
             connection.exec_driver_sql(f"ANALYZE {ordered.name}")
 
 
-def slices(session: Session, ordered: sa.Table, size: int = SLICE) -> list[Slice]:
+def slices(session: Session, ordered: sa.Table, size: int | None = None) -> list[Slice]:
     """The ordered rows, cut into slices of neighbours."""
+    size = size or SLICE
     position = ordered.c.position
     bucket = ordered.c.bucket if "bucket" in ordered.c else sa.literal(0)
     with session.aside() as connection:
