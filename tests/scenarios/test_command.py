@@ -125,7 +125,9 @@ def test_named_files_are_run_alone(tmp_path: Path, smr: Smr) -> None:
     assert done.stdout == "✓ elsewhere.yaml:2 一个故事\n1 passed, 0 failed\n"
 
 
-def test_scenarios_about_a_playbook_are_those_beside_it_and_those_that_name_it(tmp_path: Path, smr: Smr) -> None:
+def test_scenarios_about_a_playbook_are_those_beside_it_and_those_that_name_it(
+    tmp_path: Path, smr: Smr
+) -> None:
     shop = shop_in(tmp_path)
     shop.story(PASSES)
     nothing = "- {at: 2026-02-10 10:00, messages: []}"

@@ -33,6 +33,8 @@ def test_they_do_so_with_the_demo_s_configuration(place: Stage) -> None:
     assert _failures(place, demo.model_copy(update={"playbooks": ROOT / "playbooks"})) == []
 
 
-@pytest.mark.parametrize("folder", sorted(path.name for path in STARTERS.iterdir() if (path / "config.yaml").exists()))
+@pytest.mark.parametrize(
+    "folder", sorted(path.name for path in STARTERS.iterdir() if (path / "config.yaml").exists())
+)
 def test_a_new_folder_does_what_its_scenarios_say(folder: str, place: Stage) -> None:
     assert _failures(place, load_settings(STARTERS / folder / "config.yaml", {})) == []

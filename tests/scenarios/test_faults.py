@@ -60,8 +60,8 @@ def test_the_file_these_faults_are_made_in_has_none(shop: ScenarioShop) -> None:
         (
             "at: 2026-02-10 10:00",
             "at: 2026-02-10",
-            ":9:13 → scenarios[1] → expect[1] → at → at what time of the day? → "
-            "write such as 2026-02-10 10:00, or say daily: 10:00 for the whole scenario  [time_of_day_missing]",
+            ":9:13 → scenarios[1] → expect[1] → at → at what time of the day? → write such as "
+            "2026-02-10 10:00, or say daily: 10:00 for the whole scenario  [time_of_day_missing]",
         ),
         (
             "{customer: lin, step: heads_up}",
@@ -78,20 +78,20 @@ def test_the_file_these_faults_are_made_in_has_none(shop: ScenarioShop) -> None:
         (
             "step: heads_up",
             "step: headsup",
-            ":10:42 → scenarios[1] → expect[1] → messages[1] → step → no live playbook has a step 'headsup' → "
-            "did you mean 'heads_up'?  [unknown_step]",
+            ":10:42 → scenarios[1] → expect[1] → messages[1] → step → no live playbook has a step "
+            "'headsup' → did you mean 'heads_up'?  [unknown_step]",
         ),
         (
             "step: heads_up",
             "step: news, playbook: refill",
-            ":10:42 → scenarios[1] → expect[1] → messages[1] → step → the playbook 'refill' has no step 'news' → "
-            "known here: again, heads_up, offer  [unknown_step]",
+            ":10:42 → scenarios[1] → expect[1] → messages[1] → step → the playbook 'refill' has no "
+            "step 'news' → known here: again, heads_up, offer  [unknown_step]",
         ),
         (
             "step: heads_up",
             "step: hello, playbook: welcome",
-            ":10:59 → scenarios[1] → expect[1] → messages[1] → playbook → the playbook 'welcome' is not live in "
-            "this scenario → name it under playbooks: of the scenario  [not_live]",
+            ":10:59 → scenarios[1] → expect[1] → messages[1] → playbook → the playbook 'welcome' is not "
+            "live in this scenario → name it under playbooks: of the scenario  [not_live]",
         ),
         (
             "step: heads_up",
@@ -114,8 +114,8 @@ def test_the_file_these_faults_are_made_in_has_none(shop: ScenarioShop) -> None:
         (
             "consents: [wecom]",
             "consents: {wecom: yes}",
-            ":5:39 → scenarios[1] → given → customers[1] → consents → wecom → 'yes' is neither true nor false  "
-            "[flag_invalid]",
+            ":5:39 → scenarios[1] → given → customers[1] → consents → wecom → 'yes' is neither true nor "
+            "false  [flag_invalid]",
         ),
         (
             "messages: [{customer: lin, step: heads_up}]",
@@ -187,7 +187,11 @@ def test_a_fault_says_where_what_and_what_to_do(shop: ScenarioShop, good: str, b
     ("good", "bad", "told"),
     [
         ("scenarios:", "tests:", ":1:1 → tests → unknown key 'tests' → did you mean 'scenarios'?"),
-        ("    expect:", "    then:", ":8:5 → scenarios[1] → then → unknown key 'then' → did you mean 'expect'?"),
+        (
+            "    expect:",
+            "    then:",
+            ":8:5 → scenarios[1] → then → unknown key 'then' → did you mean 'expect'?",
+        ),
         (
             "customer: lin, product: P1",
             "customer_id: lin, product: P1",

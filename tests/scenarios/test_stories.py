@@ -62,7 +62,10 @@ def test_an_expected_message_that_is_not_due_yet_is_told_its_day(shop: ScenarioS
 
 
 def test_an_expected_message_that_is_too_late_is_told_until_when_it_was_useful(shop: ScenarioShop) -> None:
-    expect = "- {at: 2026-02-14 18:00, messages: [{customer: lin, step: heads_up}, {customer: wang, step: heads_up}]}"
+    expect = """
+        - at: 2026-02-14 18:00
+          messages: [{customer: lin, step: heads_up}, {customer: wang, step: heads_up}]
+    """
     assert shop.failures(expect) == [
         "heads_up to lin ⇒ no longer due: 洁面 runs out 2026-02-15 12:00, heads_up was due 2026-02-10 12:00, "
         "useful until 2026-02-14 12:00"
@@ -89,7 +92,9 @@ def test_an_expected_message_whose_template_fails_is_told_the_template_s_words(s
     given = GIVEN.replace("name: 洁面乳, ", "")
     expect = "- {at: 2026-02-10 10:00, messages: [{customer: lin, step: heads_up}]}"
     (told,) = shop.failures(expect, given)
-    assert told.startswith("heads_up to lin ⇒ it was blocked: template (steps.0.message:1 → there is no value")
+    assert told.startswith(
+        "heads_up to lin ⇒ it was blocked: template (steps.0.message:1 → there is no value"
+    )
 
 
 def test_a_step_that_follows_an_unsent_one_is_told_so(shop: ScenarioShop) -> None:
@@ -234,7 +239,8 @@ def test_a_wait_that_is_none_or_another_is_told(shop: ScenarioShop) -> None:
         "heads_up to lin ⇒ it waits for wecom until quiet hours end, on 2026-02-11 09:00",
         "heads_up to lin to wait for sms ⇒ it waits for wecom",
         "heads_up to lin to wait until 2026-02-11 08:00 ⇒ it waits until 2026-02-11 09:00",
-        "heads_up to wang to wait ⇒ not due: 洁面 runs out 2026-02-17 12:00, heads_up is due 2026-02-12 12:00",
+        "heads_up to wang to wait ⇒ not due: 洁面 runs out 2026-02-17 12:00, "
+        "heads_up is due 2026-02-12 12:00",
     ]
 
 
@@ -284,11 +290,18 @@ def test_only_the_named_playbooks_are_live(shop: ScenarioShop) -> None:
 
 def test_a_policy_is_laid_over_the_shop_s(shop: ScenarioShop) -> None:
     expect = """
-        - {at: 2026-02-12 10:00, messages: [{customer: lin, step: heads_up}, {customer: wang, step: heads_up}]}
+        - at: 2026-02-12 10:00
+          messages: [{customer: lin, step: heads_up}, {customer: wang, step: heads_up}]
     """
     assert shop.failures(expect) == []
-    expect = "- {at: 2026-02-12 10:00, messages: [], blocked: [{customer: lin, step: heads_up, reason: complaint_open}]}"
-    tagged = GIVEN.replace("name: 小林,", "name: 小林, tags: 静默,").replace("name: 王芳,", "name: 王芳, tags: 静默,")
+    expect = """
+        - at: 2026-02-12 10:00
+          messages: []
+          blocked: [{customer: lin, step: heads_up, reason: complaint_open}]
+    """
+    tagged = GIVEN.replace("name: 小林,", "name: 小林, tags: 静默,").replace(
+        "name: 王芳,", "name: 王芳, tags: 静默,"
+    )
     assert shop.failures(expect, tagged, "policy: {complaint_tags: [静默]}") == []
 
 
@@ -298,7 +311,11 @@ def test_the_blast_limit_holds_only_where_a_scenario_sets_it(shop: ScenarioShop)
     )
     expect = "- {at: 2026-02-10 10:00, messages: [{customer: lin, step: heads_up}]}"
     assert shop.failures(expect) == []
-    expect = "- {at: 2026-02-10 10:00, messages: [], blocked: [{customer: lin, step: heads_up, reason: blast_limit}]}"
+    expect = """
+        - at: 2026-02-10 10:00
+          messages: []
+          blocked: [{customer: lin, step: heads_up, reason: blast_limit}]
+    """
     assert shop.failures(expect, more="policy: {blast_limit: 10%}") == []
 
 
@@ -308,7 +325,9 @@ def test_daily_runs_send_what_falls_between_expectations(shop: ScenarioShop) -> 
         - {at: 2026-02-12, messages: [{customer: wang, step: heads_up}]}
     """
     assert shop.failures(expect, more="daily: 10:00") == []
-    given_time = expect.replace("2026-02-09,", "2026-02-09 10:00,").replace("2026-02-12,", "2026-02-12 10:00,")
+    given_time = expect.replace("2026-02-09,", "2026-02-09 10:00,").replace(
+        "2026-02-12,", "2026-02-12 10:00,"
+    )
     assert shop.failures(given_time) == [
         "no other message ⇒ refill/heads_up was sent to lin by wecom: 小林,洁面乳快用完了。"
     ]
@@ -393,7 +412,9 @@ def test_names_of_staff_and_stores_and_attributes_reach_the_text(shop: ScenarioS
     )
     given = GIVEN.replace("name: 小林,", "name: 小林, staff: s1, store: t1, attributes: {skin: 油性},")
     given += "staff: {s1: 小周}\nstores: {t1: 静安店}\n"
-    expect = "- {at: 2026-02-10 10:00, messages: [{customer: lin, step: heads_up, contains: 小周@静安店:油性}]}"
+    expect = (
+        "- {at: 2026-02-10 10:00, messages: [{customer: lin, step: heads_up, contains: 小周@静安店:油性}]}"
+    )
     assert shop.failures(expect, given) == []
 
 
