@@ -89,7 +89,8 @@ def _table_shape(inspector: sa.Inspector, table: str, clustered: bool) -> Iterat
     for column in inspector.get_columns(table):
         yield f"column {table}.{column['name']}", _column(column)
     key = inspector.get_pk_constraint(table)
-    yield f"constraint {table}.{key['name']}", f"PRIMARY KEY {_listed(key['constrained_columns'])}"
+    if key["constrained_columns"]:
+        yield f"constraint {table}.{key['name']}", f"PRIMARY KEY {_listed(key['constrained_columns'])}"
     for unique in inspector.get_unique_constraints(table):
         yield f"constraint {table}.{unique['name']}", f"UNIQUE {_listed(unique['column_names'])}"
     for check in inspector.get_check_constraints(table):
