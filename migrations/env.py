@@ -1,16 +1,22 @@
 """Runs the migrations on a connection that is handed in, inside its transaction.
 
-`smr db upgrade` and a first start hand one in. From a shell, for writing a new version:
-`alembic -c migrations/alembic.ini revision --autogenerate -m "what changes"`, against an empty
-database in memory that is brought to the newest version first.
+`smr db upgrade` and a first start hand one in. From a shell it serves for writing a new version, which is
+drafted by comparing the declared tables with a database of the version before:
+
+    export SMR_DATABASE_URL=sqlite:////tmp/before.db && smr db upgrade
+    alembic -c migrations/alembic.ini revision --autogenerate --rev-id 0002 -m "what changes"
+
+Read the draft, make it import nothing from the program, and raise `HEAD` in smr/database/migrate.py.
 """
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+import os
+
 from alembic import context
 from sqlalchemy.engine import Connection
 
+from smr.database import open_database
 from smr.tables import metadata
 
 
@@ -22,9 +28,8 @@ def run(connection: Connection) -> None:
 
 
 def run_from_shell() -> None:
-    """Apply to the database the configuration names."""
-    engine = sa.create_engine(context.config.get_main_option("sqlalchemy.url", "sqlite://"))
-    with engine.connect() as connection:
+    """Apply to the database the environment names."""
+    with open_database(os.environ["SMR_DATABASE_URL"]).write() as connection:
         run(connection)
 
 
