@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from smr.conditions.model import Condition
 from smr.playbook.model import Catalog, Playbook, SegmentsFile, Step, Stop, Trigger
+from smr.scenarios.model import ScenarioFile
 from smr.settings import Settings
 from smr.strict_yaml import read_yaml
 
@@ -30,7 +31,7 @@ KINDS: dict[str, Callable[[Any], object]] = {
     "trigger": TypeAdapter(Trigger).validate_python,
     "steps": TypeAdapter(tuple[Step, ...]).validate_python,
     "stops": TypeAdapter(tuple[Stop, ...]).validate_python,
-    "scenarios": lambda found: found["scenarios"],
+    "scenarios": ScenarioFile.model_validate,
 }
 
 

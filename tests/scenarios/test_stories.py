@@ -92,9 +92,8 @@ def test_an_expected_message_whose_template_fails_is_told_the_template_s_words(s
     given = GIVEN.replace("name: 洁面乳, ", "")
     expect = "- {at: 2026-02-10 10:00, messages: [{customer: lin, step: heads_up}]}"
     (told,) = shop.failures(expect, given)
-    assert told.startswith(
-        "heads_up to lin ⇒ it was blocked: template (steps.0.message:1 → there is no value"
-    )
+    assert told.startswith("heads_up to lin ⇒ it was blocked: template (")
+    assert "product.name" in told
 
 
 def test_a_step_that_follows_an_unsent_one_is_told_so(shop: ScenarioShop) -> None:
