@@ -158,7 +158,7 @@ def _candidate(
     now: datetime,
 ) -> Found | None:
     """What made the step due last, or would; a step after another one is shown as if that were due."""
-    for tried in dict.fromkeys((step, *playbook.steps)):
+    for tried in (step, *playbook.steps):
         rows = list(_rows(connection, library, settings, playbook, tried, customer, now))
         if rows:
             return max(rows, key=lambda row: (row["anchor_at"], row["anchor"]))

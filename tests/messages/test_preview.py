@@ -38,12 +38,15 @@ steps:
     message: "{{ customer.name }},{{ purchase.date | day }}买的{{ product.name }}{{ due.in_words }}用完"
   - name: offer
     send: 2d after heads_up
+    when: {stage: {lifecycle: [成长期]}}
     message: "{{ customer.attributes.skin }}"
+    attach: [{link: {title: 再来一支, url: "https://shop.example/{{ product.id }}"}}]
 """
 CONFIG = """\
 database: {url: "sqlite:///shop.db"}
 shop: {name: 小店, language: zh}
 """
+LADDER = "ladders: {lifecycle: [{stage: 成长期}]}"
 AT = "2026-11-23T09:00"
 
 
@@ -67,6 +70,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "playbooks").mkdir()
     (tmp_path / "playbooks" / "refill.yaml").write_text(PLAYBOOK, encoding="utf-8")
     (tmp_path / "playbooks" / "catalog.yaml").write_text("cycles: {default: {lasts: 30d}}", encoding="utf-8")
+    (tmp_path / "playbooks" / "segments.yaml").write_text(LADDER, encoding="utf-8")
     world = World(now=NOW)
     world.product("P1", category="洁面", name="氨基酸洁面")
     world.customer("lin", name="小林", locale="zh", addresses={"wecom": "wm"}, attributes={"skin": "干性"})
@@ -178,7 +182,8 @@ def test_each_step_is_shown_as_the_customer_would_read_it(folder: Path) -> None:
     first, second = json.loads(done.stdout)["steps"]
     assert first["channel"] == "wecom"
     assert first["texts"] == {"subject": "小店", "message": "小林,10月27日买的氨基酸洁面3 天后用完"}
-    assert (second["step"], second["texts"], second["notes"]) == ("offer", {"message": "干性"}, [])
+    link = {"attach.1.link.title": "再来一支", "attach.1.link.url": "https://shop.example/P1"}
+    assert (second["step"], second["texts"], second["notes"]) == ("offer", {"message": "干性", **link}, [])
 
 
 def test_what_is_missing_for_a_customer_is_said(folder: Path) -> None:
