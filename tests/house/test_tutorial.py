@@ -39,7 +39,7 @@ def follow(page: Path) -> list[str]:
     ("page", "text"),
     [
         ("first-reminder.md", "Hello Ana, your coffee lasts until about 2026-03-25. A new bag?"),
-        ("first-reminder.zh-CN.md", "小林,您的咖啡豆大约喝到3月25日,要给您留一包吗?"),
+        ("first-reminder.zh-CN.md", "小林，您的咖啡豆大约喝到3月25日，要给您留一包吗？"),
     ],
 )
 def test_who_follows_the_tutorial_has_the_reminder_it_speaks_of(
