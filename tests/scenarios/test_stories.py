@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from smr.settings import Settings
 from tests.scenarios.shop import GIVEN, REFILL, ScenarioShop
 
 
@@ -213,13 +214,14 @@ def test_a_message_stopped_on_its_way_out_counts_as_blocked(shop: ScenarioShop) 
     assert told == ["heads_up to lin ⇒ it was queued and then cancelled: opted_out (has opted out)"]
 
 
-def test_quiet_hours_make_a_message_wait_and_it_comes_in_the_morning(shop: ScenarioShop) -> None:
+def test_quiet_hours_make_a_message_wait_and_it_goes_out_at_their_end(shop: ScenarioShop) -> None:
+    """The next moment is so late that the message, sent only then, would have expired."""
     quiet = "policy: {quiet_hours: {from: 21:00, to: 09:00}}"
     expect = """
         - at: 2026-02-10 22:00
           messages: []
           waiting: [{customer: lin, step: heads_up, channel: wecom, until: 2026-02-11 09:00}]
-        - at: 2026-02-13 10:00
+        - at: 2026-02-16 10:00
           messages: [{customer: lin, step: heads_up}, {customer: wang, step: heads_up}]
     """
     assert shop.failures(expect, more=quiet) == []
@@ -434,3 +436,25 @@ def test_the_same_scenario_gives_the_same_verdict_each_time(shop: ScenarioShop) 
 def test_nothing_is_sent_but_into_a_private_folder(shop: ScenarioShop) -> None:
     shop.failures("- {at: 2026-02-10 10:00, messages: [{customer: lin, step: heads_up}]}")
     assert {path.suffix for path in shop.folder.rglob("*") if path.is_file()} == {".yaml"}
+
+
+def test_a_story_may_be_about_nobody(shop: ScenarioShop) -> None:
+    expect = "- {at: 2026-02-10 10:00, messages: []}"
+    assert shop.failures(expect, "customers: []") == []
+
+
+def test_a_time_may_carry_its_own_offset(shop: ScenarioShop) -> None:
+    """The shop is in Shanghai: its 10 February begins at 16:00 UTC of the 9th."""
+    expect = """
+        - {at: 2026-02-09T15:59:00Z, messages: []}
+        - {at: 2026-02-09T16:00:00Z, messages: [{customer: lin, step: heads_up}]}
+    """
+    assert shop.failures(expect) == []
+
+
+def test_a_message_that_its_channel_refuses_is_told_so(shop: ScenarioShop) -> None:
+    short = {"wecom": {"max_length": "3"}}
+    shop.settings = Settings.model_validate({"playbooks": shop.folder, "channels": short})
+    expect = "- {at: 2026-02-10 10:00, messages: [{customer: lin, step: heads_up}]}"
+    (told,) = shop.failures(expect)
+    assert told.startswith("heads_up to lin ⇒ it was ")
