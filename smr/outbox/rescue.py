@@ -95,7 +95,7 @@ def slices(
 ) -> Iterator[list[int]]:
     """The buckets with messages of which the conditions hold, some at a time, so that none is long."""
     with database.read() as connection:
-        buckets = list(connection.scalars(sql.buckets_where(*conditions), dict(values)))
+        buckets = sorted(connection.scalars(sql.buckets_where(*conditions), dict(values)))
     for start in range(0, len(buckets), BUCKETS_AT_A_TIME):
         yield buckets[start : start + BUCKETS_AT_A_TIME]
 
@@ -137,10 +137,8 @@ def _still_unknown(connection: Connection, asked: Sequence[Unknown]) -> list[Any
     if not asked:
         return []
     ids = {one.message_id: one.attempts for one in asked}
-    unknown = messages.c.state == MessageState.UNKNOWN
-    rows = _locked(
-        connection, sorted({one.bucket for one in asked}), (unknown, messages.c.message_id.in_(ids)), {}
-    )
+    buckets = sorted({one.bucket for one in asked})
+    rows = connection.execute(sql.lock_these(buckets, list(ids), MessageState.UNKNOWN))
     return [row for row in rows if ids[row.message_id] == row.attempts]
 
 

@@ -7,18 +7,20 @@ two workers never wait for each other in a circle. The indexes relied on are `me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, cast
 
 import sqlalchemy as sa
 
+from smr.database.unindexed import unindexed
 from smr.events import MessageState as S
 from smr.tables import messages
 from smr.tables import outbox as table
 
 m = messages.c
-QUEUED: sa.ColumnElement[bool] = sa.literal_column(table.QUEUED.text, sa.Boolean)
-HELD: sa.ColumnElement[bool] = sa.literal_column(table.HELD.text, sa.Boolean)
+QUEUED = cast("sa.ColumnElement[bool]", table.QUEUED)
+HELD = cast("sa.ColumnElement[bool]", table.HELD)
+bucket = unindexed(m.bucket)
 KEY = ("bucket", "message_id")
 ATTEMPT_KEY = ("bucket", "customer_id", "message_id", "attempt")
 FREE = {"token": None, "lease_until": None}
@@ -111,8 +113,8 @@ def lock_due(buckets: Sequence[int]) -> sa.Select[Any]:
     now = sa.bindparam("now", type_=m.send_after.type)
     return (
         sa.select(*CLAIMED)
-        .where(m.bucket.in_(buckets), m.channel == sa.bindparam("channel"), *_due(now))
-        .order_by(m.priority.desc(), m.due_at, m.bucket, m.message_id)
+        .where(bucket.in_(buckets), m.channel == sa.bindparam("channel"), *_due(now))
+        .order_by(m.priority.desc(), m.due_at, bucket, m.message_id)
         .limit(sa.bindparam("most"))
         .with_for_update(skip_locked=True)
     )
@@ -120,42 +122,45 @@ def lock_due(buckets: Sequence[int]) -> sa.Select[Any]:
 
 def lock_mine(buckets: Sequence[int], state: S) -> sa.Select[Any]:
     """The messages still held under a token in a state, locked."""
+    leased = m.lease_until > sa.literal_column("0")
+    return lock_where(buckets, HELD, leased, _is(state), m.token == sa.bindparam("token"), wait=True)
+
+
+def lock_where(
+    buckets: Sequence[int], *conditions: sa.ColumnElement[bool], wait: bool = False
+) -> sa.Select[Any]:
+    """The messages in these buckets of which the conditions hold, locked; locks are skipped or awaited."""
     return (
-        sa.select(m.bucket, m.message_id, m.customer_id, m.attempts, m.expires_at)
-        .where(m.bucket.in_(buckets), HELD, m.state == sa.literal_column(f"'{state.value}'"))
-        .where(m.token == sa.bindparam("token"))
+        sa.select(m.bucket, m.message_id, m.customer_id, m.attempts)
+        .where(bucket.in_(buckets), *conditions)
+        .order_by(bucket, m.message_id)
+        .with_for_update(skip_locked=not wait)
+    )
+
+
+def lock_these(buckets: Sequence[int], ids: Collection[str], state: S) -> sa.Select[Any]:
+    """Those of the named messages that are in a state, locked."""
+    return (
+        sa.select(m.bucket, m.message_id, m.customer_id, m.attempts)
+        .where(m.bucket.in_(buckets), m.message_id.in_(ids), _is(state))
         .order_by(m.bucket, m.message_id)
         .with_for_update()
     )
 
 
-def lock_where(
-    buckets: Sequence[int],
-    *conditions: sa.ColumnElement[bool],
-    wait: bool = False,
-    columns: Sequence[Any] = (),
-) -> sa.Select[Any]:
-    """The messages in these buckets of which the conditions hold, locked; locks are skipped or awaited."""
-    return (
-        sa.select(m.bucket, m.message_id, m.customer_id, m.attempts, m.state, *columns)
-        .where(m.bucket.in_(buckets), *conditions)
-        .order_by(m.bucket, m.message_id)
-        .with_for_update(skip_locked=not wait)
-    )
-
-
 def buckets_where(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """The buckets with at least one message of which the conditions hold."""
-    return sa.select(m.bucket).where(*conditions).distinct().order_by(m.bucket)
+    return sa.select(bucket.label("bucket")).where(*conditions).distinct()
+
+
+def _is(state: S) -> sa.ColumnElement[bool]:
+    """In that state; written out, for an index with a condition is found only by what is written."""
+    return m.state == sa.literal_column(f"'{state.value}'")
 
 
 def dead(state: S) -> tuple[sa.ColumnElement[bool], ...]:
     """Held in `state` under a lease that ran out before `:database_now`."""
-    return (
-        HELD,
-        m.state == sa.literal_column(f"'{state.value}'"),
-        m.lease_until < sa.bindparam("database_now"),
-    )
+    return (HELD, _is(state), m.lease_until < sa.bindparam("database_now"))
 
 
 def too_late() -> tuple[sa.ColumnElement[bool], ...]:
@@ -167,6 +172,6 @@ def unknown() -> sa.Select[Any]:
     """The messages of which nobody can say whether they went out."""
     return (
         sa.select(m.channel, m.bucket, m.message_id, m.customer_id, m.attempts)
-        .where(m.state == sa.literal_column(f"'{S.UNKNOWN.value}'"))
+        .where(_is(S.UNKNOWN))
         .order_by(m.channel, m.bucket, m.message_id)
     )
