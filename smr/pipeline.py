@@ -276,7 +276,7 @@ def _queue_slice(connection: Connection, running: _Pass, part: Slice) -> None:
             batch = []
     put(connection, batch)
     running.report.queued += len(batch)
-    running.report.render_failed((message.playbook, message.step) for message in failed)
+    running.report.render_failed((message.playbook, message.step, message.reason) for message in failed)
     _mark_failed(connection, failed)
     reached("outbox_before_mark")
     guards.queued(connection, scope.playbooks, now=scope.seconds, **span)
@@ -286,9 +286,19 @@ def _mark_failed(connection: Connection, failed: list[FailedMessage]) -> None:
     names = ("bucket", "customer_id", "playbook", "step", "anchor")
     if failed:
         same = [candidates.c[name] == sa.bindparam(f"key_{name}") for name in names]
-        blocked = sa.update(candidates).where(*same).values(state="blocked", reason="template")
-        keys = [{f"key_{name}": getattr(message, name) for name in names} for message in failed]
-        connection.execute(blocked, keys)
+        blocked = (
+            sa.update(candidates)
+            .where(*same)
+            .values(state="blocked", reason=sa.bindparam("said_reason"), detail=sa.bindparam("said_detail"))
+        )
+        connection.execute(
+            blocked,
+            [
+                {f"key_{name}": getattr(message, name) for name in names}
+                | {"said_reason": message.reason, "said_detail": message.detail}
+                for message in failed
+            ],
+        )
 
 
 def _samples(connection: Connection, scope: Scope, count: int) -> list[RenderedMessage | FailedMessage]:

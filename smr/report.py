@@ -46,12 +46,12 @@ class RunReport:
         """Count verdicts of one step."""
         self.verdicts[playbook, step, verdict_of(reason)] += count
 
-    def render_failed(self, steps: Iterable[tuple[str, str]]) -> None:
-        """Count messages whose template failed, given as playbook and step, among the blocked."""
-        for playbook, step in steps:
+    def render_failed(self, failures: Iterable[tuple[str, str, str]]) -> None:
+        """Count messages that could not be made, given as playbook, step and reason, among the blocked."""
+        for playbook, step, reason in failures:
             self.failed += 1
             self.verdicts[playbook, step, ACCEPTED] -= 1
-            self.verdicts[playbook, step, str(Reason.TEMPLATE)] += 1
+            self.verdicts[playbook, step, reason] += 1
 
     def count_facts(self, connection: Connection) -> None:
         """Count what the database holds."""

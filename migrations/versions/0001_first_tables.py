@@ -89,6 +89,7 @@ def upgrade() -> None:
         sa.Column("run_id", sa.BigInteger, nullable=False),
         sa.Column("judged_at", Utc),
         sa.Column("queued_at", Utc),
+        sa.Column("detail", sa.Text),
         key=("playbook", "step", "anchor"),
     )
     _index(

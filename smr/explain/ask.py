@@ -300,7 +300,8 @@ class _Asking:
         return self._row(question.where(self._key(messages, key)))
 
     def _last_verdict(self, key: tuple[str, str, str]) -> Mapping[str, Any] | None:
-        question = sa.select(candidates.c.state, candidates.c.reason, candidates.c.judged_at)
+        columns = (candidates.c.state, candidates.c.reason, candidates.c.detail, candidates.c.judged_at)
+        question = sa.select(*columns)
         return self._row(question.where(self._key(candidates, key)))
 
     def _row(self, question: sa.Select[Any]) -> Mapping[str, Any] | None:

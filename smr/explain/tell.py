@@ -192,5 +192,6 @@ class _Teller:
         if view.last_verdict is not None and view.last_verdict["judged_at"] is not None:
             reason = view.last_verdict["reason"]
             said = f" ({reason_in(self.language, reason)})" if reason else ""
+            said += f": {view.last_verdict['detail']}" if view.last_verdict["detail"] else ""
             at = self.minute(view.last_verdict["judged_at"])
             yield self.say("verdict", at=at, state=view.last_verdict["state"], reason=said)

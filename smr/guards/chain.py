@@ -103,6 +103,7 @@ def _judgement(group: list[Bench]) -> Any:
             channel=contact.channel_of(candidates, bench),
             send_after=quiet_hours.send_after(candidates, bench),
             judged_at=NOW,
+            detail=sa.null(),
         )
         .where(_open([one.playbook.name for one in group]), candidates.c.step == bench.step.name)
     )

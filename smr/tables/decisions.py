@@ -53,6 +53,7 @@ candidates = customer_owned(
     sa.Column("run_id", sa.BigInteger, nullable=False),  # the run that last found it due
     sa.Column("judged_at", Utc),
     sa.Column("queued_at", Utc),  # its message is in the outbox
+    sa.Column("detail", sa.Text),  # what was wrong with its text, where the reason is template
     key=("playbook", "step", "anchor"),
 )
 

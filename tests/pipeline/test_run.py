@@ -21,7 +21,9 @@ SHOP = Settings()
 BOTH = {"wecom": "wm", "sms": "138"}
 
 
-def run(database: Database, known: Library, shop: Settings = SHOP, days: float = 0, **options: Any) -> RunReport:
+def run(
+    database: Database, known: Library, shop: Settings = SHOP, days: float = 0, **options: Any
+) -> RunReport:
     """One run, so many days after NOW."""
     done = pipeline.run(database, known, shop, now=NOW + timedelta(days=days), **options)
     assert isinstance(done, RunReport)
@@ -259,7 +261,10 @@ def test_pausing_a_playbook_cancels_what_waits(database: Database, shop: World) 
     run(database, library(REFILL))
     run(database, library(REFILL.replace("live", "paused")), days=0.1)
     with database.read() as connection:
-        assert connection.execute(sa.select(messages.c.state, messages.c.reason)).one() == ("cancelled", "paused")
+        assert connection.execute(sa.select(messages.c.state, messages.c.reason)).one() == (
+            "cancelled",
+            "paused",
+        )
 
 
 def test_after_a_purchase_one_message_per_order(database: Database, shop: World) -> None:
@@ -326,7 +331,9 @@ ladders:
     ana(shop)
     shop.customer("ben", addresses=BOTH, consent=True)
     put(database, shop)
-    known = library(REFILL + "who: {all: [{segment: buyers}, {stage: {lifecycle: active}}]}\n", segments=segments)
+    known = library(
+        REFILL + "who: {all: [{segment: buyers}, {stage: {lifecycle: active}}]}\n", segments=segments
+    )
     assert run(database, known).queued == 1
     with database.read() as connection:
         question = sa.text("SELECT customer_id, stage FROM stages WHERE left_at IS NULL ORDER BY 1")
@@ -334,3 +341,19 @@ ladders:
     run(database, known, days=30)
     with database.read() as connection:
         assert [tuple(row) for row in connection.execute(question)] == [("ana", "lost"), ("ben", "new")]
+
+
+def test_a_failing_template_stops_that_customers_message_alone(
+    database: Database, shop: World
+) -> None:
+    greeting = REFILL.replace("{{ product.name }}", "{{ customer.name }}")
+    ana(shop, name=None)
+    shop.customer("ben", addresses=BOTH, consent=True)
+    shop.purchase("ben", "foam", days_ago=41)
+    put(database, shop)
+    report = run(database, library(greeting))
+    assert (report.queued, report.blocked) == (1, {"template": 1})
+    assert verdict(database, "ana") == ("blocked", "template")
+    with database.read() as connection:
+        details = connection.execute(sa.select(candidates.c.detail).where(candidates.c.customer_id == "ana"))
+        assert "customer.name" in details.scalar_one()
