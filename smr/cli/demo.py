@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -136,7 +136,7 @@ def _decide_and_deliver(
         raise StateError(
             f"another run ({report.slot}, by {report.owner}) is under way; try again when it is done"
         )
-    samples = tuple(_samples(shop)) if report.queued else ()
+    samples = tuple(_samples(shop))
     with bar("delivering") as progress:
         delivered = deliver(
             shop.database, shop.library, shop.settings, now=at, owner=runs.this_process(), progress=progress
@@ -186,7 +186,7 @@ def _plain(done: Demo) -> dict[str, Any]:
         "delivered": done.delivered.count("sent"),
         "waiting": done.waiting,
         "delivery": done.delivered.as_json(),
-        "samples": list(done.samples),
+        "samples": list(done.samples) if done.report.queued else [],
     }
 
 
@@ -203,12 +203,12 @@ def _tell(done: Demo, shop: Shop) -> None:
         f"\n2. Due on {local:%A, %Y-%m-%d at %H:%M} ({shop.settings.shop.zone}), and why", style="bold"
     )
     show_report(done.report, shop.settings.shop.language)
-    if done.samples:
+    if done.report.queued:
         facts.print(f"\n3. {len(done.samples)} of {done.report.queued:,} messages", style="bold")
         _show_samples(done.samples, shop.settings.shop.tz)
     facts.print("\nReport", style="bold")
     _totals(done)
-    _where_and_next(done)
+    _where_and_next(done, shop.settings.shop.tz)
 
 
 def _show_samples(samples: Sequence[dict[str, Any]], zone: ZoneInfo) -> None:
@@ -246,39 +246,38 @@ def _totals(done: Demo) -> None:
         )
 
 
-def _where_and_next(done: Demo) -> None:
+def _where_and_next(done: Demo, zone: ZoneInfo) -> None:
     if not done.report.queued:
         facts.print(
             f"\nNothing new was sent: a reminder is made once, and the {done.made:,} messages due by now "
             "were made before."
         )
     facts.print(
-        f"\nThe messages lie in {shop_folder(done)}: JSON lines, and the same as readable text.", markup=False
+        f"\nThe messages lie in {done.folder / 'outbox'}: JSON lines, and the same as readable text.",
+        markup=False,
     )
     facts.print("\nWhat to try next", style="bold")
-    for what, command in _next(done):
+    for what, command in _next(done, zone):
         facts.print(f"   {what}\n      {command}", markup=False)
 
 
-def shop_folder(done: Demo) -> Path:
-    """Where the messages lie."""
-    return done.folder / "outbox"
-
-
-def _next(done: Demo) -> Iterator[tuple[str, str]]:
+def _next(done: Demo, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     program = _program()
     where = f"--config {done.folder / 'config.yaml'}"
+    now, later = (
+        f"--now {at.astimezone(zone):%Y-%m-%dT%H:%M}" for at in (done.now, done.now + timedelta(days=7))
+    )
     customer = done.samples[0]["customer_id"] if done.samples else ONE_OF_THEM
     playbook = done.samples[0]["playbook"] if done.samples else "napkins-refill"
     yield (
         f"why {customer} is written to, and what comes next:",
-        f"{program} explain {customer} {where} --now {MOMENT}",
+        f"{program} explain {customer} {where} {now}",
     )
-    yield "what a run in a week would do, nothing written:", f"{program} plan {where} --now 2011-11-29T10:00"
+    yield "what a run in a week would do, nothing written:", f"{program} plan {where} {later}"
     yield "what was sent:", f"{program} outbox list {where}"
     yield (
         "what a customer would read:",
-        f"{program} preview {playbook} --customer {customer} {where} --now {MOMENT}",
+        f"{program} preview {playbook} --customer {customer} {where} {now}",
     )
     yield "the playbooks' own tests:", f"{program} test {where}"
     yield f"change {done.folder / 'playbooks' / 'napkins.yaml'}, then:", f"{program} check {where}"
