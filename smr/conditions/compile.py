@@ -19,7 +19,7 @@ from smr.conditions.contact import may_reach
 from smr.conditions.purchases import NOW, Who, kept_quantity, of_goods, purchased, refunded_amount
 from smr.events import COUNTED
 from smr.settings import Settings
-from smr.tables import customers, members, messages, refunds, stages, supplies, tags
+from smr.tables import customers, members, messages, named, refunds, stages, supplies, tags
 
 CustomerColumns = {
     "id": customers.c.customer_id,
@@ -170,14 +170,14 @@ def _ago(at: ColumnElement[Any], bounds: m.Ago) -> ColumnElement[bool]:
 
 @value.register
 def _(condition: m.Refunded, who: Who, settings: Settings) -> ColumnElement[Any]:
-    back = refunds.alias()
+    back = named(refunds, "returned")
     where = [who.owns(back), back.c.refunded_at <= NOW, *of_goods(back.c.product_id, condition.refunded)]
     return sa.select(sa.func.max(back.c.refunded_at)).where(*where).scalar_subquery()
 
 
 @holds.register
 def _(condition: m.Refunded, who: Who, settings: Settings) -> ColumnElement[bool]:
-    back = refunds.alias()
+    back = named(refunds, "returned")
     where = [who.owns(back), back.c.refunded_at <= NOW, *of_goods(back.c.product_id, condition.refunded)]
     if condition.refunded.within is not None:
         where.append(back.c.refunded_at > NOW - condition.refunded.within)
@@ -205,7 +205,7 @@ def _(condition: m.Supply, who: Who, settings: Settings) -> ColumnElement[bool]:
 
 
 def _supply(condition: m.Supply, who: Who) -> tuple[Any, list[ColumnElement[bool]]]:
-    supply = supplies.alias()
+    supply = named(supplies, "supply")
     wanted = condition.supply
     kind, lines = ("category", wanted.category) if wanted.category else ("product", wanted.product)
     return supply, [who.owns(supply), supply.c.kind == kind, supply.c.line.in_(lines or ())]
@@ -216,7 +216,7 @@ def _supply(condition: m.Supply, who: Who) -> tuple[Any, list[ColumnElement[bool
 
 @holds.register
 def _(condition: m.InSegment, who: Who, settings: Settings) -> ColumnElement[bool]:
-    member = members.alias()
+    member = named(members, "member")
     return (
         sa.select(sa.literal(1))
         .select_from(member)
@@ -231,21 +231,21 @@ def _(condition: m.AtStage, who: Who, settings: Settings) -> ColumnElement[bool]
 
 
 def _stands(who: Who, ladder: str, names: Sequence[str]) -> ColumnElement[bool]:
-    stage = stages.alias()
+    stage = named(stages, "stage")
     where = [who.owns(stage), stage.c.ladder == ladder, stage.c.stage.in_(names), stage.c.left_at.is_(None)]
     return sa.select(sa.literal(1)).select_from(stage).where(*where).exists()
 
 
 @value.register
 def _(condition: m.AtStage, who: Who, settings: Settings) -> ColumnElement[Any]:
-    stage = stages.alias()
+    stage = named(stages, "stage")
     where = [who.owns(stage), stage.c.ladder.in_(list(condition.stage)), stage.c.left_at.is_(None)]
     return sa.select(sa.func.max(stage.c.stage)).where(*where).scalar_subquery()
 
 
 def has_tag(who: Who, names: Sequence[str]) -> ColumnElement[bool]:
     """Whether the customer has one of these tags now."""
-    tag = tags.alias()
+    tag = named(tags, "tagged")
     return (
         sa.select(sa.literal(1))
         .select_from(tag)
@@ -276,14 +276,14 @@ def _(condition: m.OfStore, who: Who, settings: Settings) -> ColumnElement[bool]
 
 @value.register
 def _(condition: m.CustomerIs, who: Who, settings: Settings) -> ColumnElement[Any]:
-    customer = customers.alias()
+    customer = named(customers, "customer")
     return sa.select(_field(customer, condition.customer.field)).where(who.owns(customer)).scalar_subquery()
 
 
 @holds.register
 def _(condition: m.CustomerIs, who: Who, settings: Settings) -> ColumnElement[bool]:
     wanted = condition.customer
-    customer = customers.alias()
+    customer = named(customers, "customer")
     found = _field(customer, wanted.field)
     where: list[ColumnElement[bool]] = [who.owns(customer)]
     if wanted.known is False:
@@ -328,7 +328,7 @@ def is_number(text: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def _customer(who: Who, column: sa.Column[Any], test: Any) -> ColumnElement[bool]:
-    customer = customers.alias()
+    customer = named(customers, "customer")
     return (
         sa.select(sa.literal(1))
         .select_from(customer)
@@ -343,7 +343,7 @@ def _customer(who: Who, column: sa.Column[Any], test: Any) -> ColumnElement[bool
 @value.register
 def _(condition: m.Messaged, who: Who, settings: Settings) -> ColumnElement[Any]:
     wanted = condition.messaged
-    sent = messages.alias()
+    sent = named(messages, "sent")
     at = sa.func.coalesce(sent.c.sent_at, sent.c.send_after)
     where: list[ColumnElement[bool]] = [who.owns(sent), sent.c.state.in_([str(state) for state in COUNTED])]
     if wanted.within is not None:

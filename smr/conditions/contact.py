@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement
 
 from smr.conditions.purchases import NOW, Who
 from smr.settings import Settings
-from smr.tables import addresses, consents
+from smr.tables import addresses, consents, named
 
 ANY = "*"
 """Stands for every channel, or every purpose."""
@@ -18,7 +18,7 @@ def latest_word(who: Who, channel: str, purpose: str) -> ColumnElement[bool]:
 
     A refusal wins over a consent of the same second.
     """
-    said = consents.alias()
+    said = named(consents, "said")
     return (
         sa.select(said.c.granted)
         .where(
@@ -37,7 +37,7 @@ def has_address(who: Who, channel: str, settings: Settings) -> ColumnElement[boo
     """Whether the customer can be reached there at all."""
     if settings.channel(channel).address == "customer_id":
         return sa.true()
-    known = addresses.alias()
+    known = named(addresses, "known")
     return (
         sa.select(sa.literal(1))
         .select_from(known)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause
 
 from smr.conditions.model import Goods
-from smr.tables import cycles, products, purchases, refunds
+from smr.tables import cycles, named, products, purchases, refunds
 
 NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
 """The instant of the run, whole seconds; bound at execution so that statements are compiled once."""
@@ -33,14 +33,14 @@ class Who(NamedTuple):
 
 def refunded_quantity(line: FromClause) -> ColumnElement[float]:
     """How many pieces of a purchase line were taken back by now."""
-    back = refunds.alias()
+    back = named(refunds, "back")
     total = sa.func.sum(sa.func.coalesce(back.c.quantity, line.c.quantity))
     return _of_line(sa.func.coalesce(total, 0.0), line, back)
 
 
 def refunded_amount(line: FromClause) -> ColumnElement[int]:
     """How much of a line's money was paid back by now; in proportion where the refund names no amount."""
-    back = refunds.alias()
+    back = named(refunds, "back")
     share = sa.func.coalesce(back.c.quantity, line.c.quantity) / line.c.quantity
     in_proportion = sa.cast(sa.func.round(line.c.amount * share), sa.BigInteger)
     total = sa.func.sum(sa.func.coalesce(back.c.amount, in_proportion))
@@ -85,7 +85,7 @@ def category_of(product: FromClause, entry: FromClause) -> ColumnElement[str]:
 
 def products_of(categories: Sequence[str]) -> sa.Select[tuple[str]]:
     """The ids of the products of these categories."""
-    entry = cycles.alias()
+    entry = named(cycles, "entry")
     return (
         sa.select(products.c.product_id)
         .select_from(
@@ -111,7 +111,7 @@ def line_products(
     kind: ColumnElement[Any], line: ColumnElement[Any], product_id: ColumnElement[Any]
 ) -> ColumnElement[bool]:
     """Whether a product belongs to a followed line, a category or a product itself."""
-    goods, entry = products.alias(), cycles.alias()
+    goods, entry = named(products, "goods"), named(cycles, "goods_entry")
     in_category = (
         sa.select(sa.literal(1))
         .select_from(
@@ -129,7 +129,7 @@ def purchased(
     who: Who, goods: Goods, within: int | None = None
 ) -> tuple[FromClause, list[ColumnElement[bool]]]:
     """The customer's kept purchase lines of these goods: the table to select from, and the conditions."""
-    line = purchases.alias()
+    line = named(purchases, "bought")
     conditions = [who.owns(line), kept(line), *of_goods(line.c.product_id, goods)]
     if within is not None:
         conditions.append(line.c.purchased_at > NOW - within)

@@ -11,6 +11,7 @@ purchases. The clock starts at delivery where it is known. Only customers whose 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,7 +57,7 @@ def refresh(connection: Connection, library: Library, *, now: int, run_id: int, 
     taken = connection.execute(_take(), bound).rowcount
     if not taken:
         return 0
-    for statement in _statements(connection.dialect.name, library):
+    for statement in _statements(connection.dialect.name, library.catalog.track):
         connection.execute(statement, bound)
     return int(taken)
 
@@ -86,8 +87,9 @@ def _take() -> Any:
     )
 
 
-def _statements(dialect: str, library: Library) -> list[Any]:
-    kinds = KINDS[library.catalog.track]
+@cache
+def _statements(dialect: str, track: str) -> list[Any]:
+    kinds = KINDS[track]
     found: list[Any] = [_forget_buyers(), _buyers(dialect), _forget_untracked(kinds), _forget_returned()]
     found += [_supplies(dialect, kind) for kind in kinds]
     return [*found, _done()]

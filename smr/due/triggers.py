@@ -33,7 +33,7 @@ from smr.playbook.model import (
     Step,
 )
 from smr.settings import Settings
-from smr.tables import buyers, candidates, customers, cycles, messages, products, purchases, supplies
+from smr.tables import buyers, candidates, customers, cycles, messages, named, products, purchases, supplies
 
 CANDIDATE_COLUMNS = [
     "bucket",
@@ -192,7 +192,7 @@ def _runs_out(due: StepDue, goods: Goods) -> Iterator[sa.Select[Any]]:
 def _all_lines(kind: str) -> sa.Select[Any]:
     if kind == "product":
         return sa.select(products.c.product_id)
-    entry = cycles.alias()
+    entry = named(cycles, "line_entry")
     joined = products.outerjoin(
         entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id)
     )
@@ -205,7 +205,7 @@ def _purchased(due: StepDue, goods: Goods, window: Window, customer: tuple[int, 
 
     Buyers are found by their last purchase, so that only those active since the window began are looked at.
     """
-    line = purchases.alias()
+    line = named(purchases, "line")
     at = sa.type_coerce(line.c.purchased_at, sa.BigInteger)
     place = sa.func.row_number().over(
         partition_by=[line.c.bucket, line.c.customer_id, line.c.order_id],
@@ -336,7 +336,7 @@ def _leap(year: int) -> bool:
 
 def _after_step(due: StepDue) -> tuple[sa.Select[Any], ColumnElement[Any]]:
     """Customers whose message of an earlier step, for the same anchor, was sent."""
-    earlier = candidates.alias()
+    earlier = named(candidates, "earlier")
     same = sa.and_(
         Who.of(messages).owns(earlier),
         earlier.c.playbook == messages.c.playbook,

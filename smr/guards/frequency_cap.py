@@ -20,7 +20,7 @@ from smr.events import COUNTED, Reason
 from smr.notation import Rate
 from smr.playbook.model import Library
 from smr.settings import Settings
-from smr.tables import candidates, messages
+from smr.tables import candidates, messages, named
 
 LOW = sa.bindparam("low", type_=sa.Integer)
 HIGH = sa.bindparam("high", type_=sa.Integer)
@@ -72,13 +72,13 @@ def _passing(row: Any) -> ColumnElement[bool]:
 
 
 def _capped(rates: tuple[Rate, ...], counted: Any) -> Any:
-    row = candidates.alias("row")
+    row = named(candidates, "row")
     who = Who.of(row)
     order: dict[str, Any] = {
         "partition_by": [row.c.bucket, row.c.customer_id],
         "order_by": [row.c.priority.desc(), row.c.due_at, row.c.playbook, row.c.step, row.c.anchor],
     }
-    made = messages.alias("made")
+    made = named(messages, "made")
     priors = [
         sa.select(sa.func.count())
         .select_from(made)
@@ -107,7 +107,7 @@ def _capped(rates: tuple[Rate, ...], counted: Any) -> Any:
 
 def _rounds(playbook: str, rate: Rate) -> Any:
     """A round is all steps of one anchor; the steps of a round under way are not counted again."""
-    row, begun = candidates.alias("row"), messages.alias("begun")
+    row, begun = named(candidates, "row"), named(messages, "begun")
     who = Who.of(row)
     under_way = (
         sa.select(sa.literal(1))
@@ -123,7 +123,7 @@ def _rounds(playbook: str, rate: Rate) -> Any:
     place = sa.func.dense_rank().over(
         partition_by=[row.c.bucket, row.c.customer_id], order_by=[row.c.anchor_at, row.c.anchor]
     )
-    made = messages.alias("made")
+    made = named(messages, "made")
     prior = (
         sa.select(sa.func.count(made.c.anchor.distinct()))
         .where(counted_for(made, who, rate), made.c.playbook == playbook)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement
 from smr.conditions import Who
 from smr.playbook.model import Playbook
 from smr.settings import Settings
-from smr.tables import customers
+from smr.tables import customers, named
 
 PRIME = 2**31 - 1
 
@@ -32,7 +32,7 @@ def held_out(candidate: Any, playbook: Playbook, settings: Settings) -> ColumnEl
     """Whether the candidate's customer is in the playbook's holdout; None where it has none."""
     if not playbook.holdout:
         return None
-    person = customers.alias()
+    person = named(customers, "person")
     drawn = draw(person.c.dice, playbook.name, settings.holdout_seed)
     return (
         sa.select(sa.literal(1))

@@ -14,7 +14,7 @@ from smr.events import CandidateState, Reason
 from smr.guards.frequency_cap import KEY, RUN
 from smr.playbook.model import Library
 from smr.settings import Settings
-from smr.tables import OPEN, candidates, customers
+from smr.tables import OPEN, candidates, customers, named
 
 
 def limit_run(
@@ -46,7 +46,7 @@ def _passed(row: Any) -> ColumnElement[bool]:
 
 
 def _beyond(playbook: str, limit: int) -> Any:
-    row = candidates.alias("row")
+    row = named(candidates, "row")
     place = sa.func.row_number().over(
         order_by=[row.c.due_at, row.c.bucket, row.c.customer_id, row.c.step, row.c.anchor]
     )

@@ -13,14 +13,14 @@ from smr.conditions.purchases import kept, line_products, of_goods, sold
 from smr.guards.timeliness import RUN
 from smr.guards.verdict import Bench, customer_of
 from smr.playbook.model import Purchased, RunsOut, StopOnCondition, StopOnPurchase, StopOnRefund
-from smr.tables import purchases, refunds
+from smr.tables import named, purchases, refunds
 
 
 def refunded(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
     """Everything of the anchor's order that made it due was given back."""
     if not isinstance(bench.playbook.trigger, RunsOut | Purchased):
         return None
-    line, still = purchases.alias(), purchases.alias()
+    line, still = named(purchases, "anchored"), named(purchases, "kept")
     return sa.and_(
         _decided_earlier(candidate),
         _exists(line, *_of_anchor(candidate, line, bench), sold(line)),
@@ -72,7 +72,7 @@ def _later_goods(candidate: Any, goods: Goods) -> ColumnElement[bool]:
 
 def _later(candidate: Any, goods_of: Any) -> ColumnElement[bool]:
     """Lines of one order share a timestamp: later is by time, then by order."""
-    line = purchases.alias()
+    line = named(purchases, "later")
     order = sa.func.coalesce(candidate.c.order_id, "")
     later = sa.or_(
         line.c.purchased_at > candidate.c.anchor_at,
@@ -82,7 +82,7 @@ def _later(candidate: Any, goods_of: Any) -> ColumnElement[bool]:
 
 
 def _refunded_since(candidate: Any) -> ColumnElement[bool]:
-    back = refunds.alias()
+    back = named(refunds, "since")
     return _exists(
         back,
         customer_of(candidate).owns(back),

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection
 from smr import clock
 from smr.guards.verdict import Bench, customer_of
 from smr.settings import QuietHours, Settings
-from smr.tables import calendar, customers
+from smr.tables import calendar, customers, named
 
 
 def quiet_end(
@@ -97,7 +97,7 @@ def send_after(candidate: Any, bench: Bench) -> ColumnElement[Any]:
     """When the customer's quiet time ends; NULL where it is not quiet there now."""
     if not bench.quiet_until:
         return sa.null()
-    person = customers.alias()
+    person = named(customers, "person")
     return (
         sa.select(_end_by_zone(person.c.zone, bench.quiet_until))
         .where(customer_of(candidate).owns(person))

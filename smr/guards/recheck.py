@@ -20,7 +20,7 @@ from smr.guards.quiet_hours import quiet_now, send_after
 from smr.guards.verdict import Bench, Verdict
 from smr.playbook.model import Library
 from smr.settings import Settings
-from smr.tables import candidates, messages
+from smr.tables import candidates, messages, named
 
 SKIPPED = frozenset({Reason.NOT_DUE, Reason.BEFORE_PUBLICATION, Reason.QUIET_HOURS})
 """Not asked again: the run decided them, or (quiet hours) the answer is to wait."""
@@ -115,7 +115,7 @@ def _capped(who: Who, settings: Settings) -> Any:
     """Whether other personal messages that were sent already use up a cap."""
     if not settings.policy.caps:
         return sa.false()
-    made = messages.alias("made")
+    made = named(messages, "made")
     many = impersonal(settings)
     counts = [
         sa.select(sa.func.count())

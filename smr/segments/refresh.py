@@ -16,7 +16,7 @@ from smr.conditions import NOW, Who, condition_sql
 from smr.database import insert_or_update
 from smr.playbook.model import Library, Rung, Segment
 from smr.settings import Settings
-from smr.tables import customers, members, stages
+from smr.tables import customers, members, named, stages
 
 LOW = sa.bindparam("low", type_=sa.Integer)
 HIGH = sa.bindparam("high", type_=sa.Integer)
@@ -64,7 +64,7 @@ def _leave(name: str, segment: Segment, settings: Settings) -> Any:
 
 def _enter(dialect: str, name: str, segment: Segment, settings: Settings) -> Any:
     who = Who.of(customers)
-    inside = members.alias()
+    inside = named(members, "inside")
     already = sa.select(sa.literal(1)).where(
         who.owns(inside), inside.c.segment == name, inside.c.left_at.is_(None)
     )
@@ -82,7 +82,7 @@ def _step_off(name: str, rungs: Sequence[Rung], settings: Settings) -> Any:
 
 def _step_on(dialect: str, name: str, rungs: Sequence[Rung], settings: Settings) -> Any:
     who = Who.of(customers)
-    standing = stages.alias()
+    standing = named(stages, "standing")
     already = sa.select(sa.literal(1)).where(
         who.owns(standing), standing.c.ladder == name, standing.c.left_at.is_(None)
     )

@@ -6,7 +6,7 @@ PostgreSQL can be distributed. Reference tables are small and read by every rule
 to the engine itself.
 """
 
-from smr.tables.base import BUCKETS, bucket_of, customer_owned, dice_of, metadata
+from smr.tables.base import BUCKETS, bucket_of, customer_owned, dice_of, metadata, named
 from smr.tables.decisions import OPEN, candidates, runs
 from smr.tables.derived import buyers, changed_customers, cycles, members, stages, supplies
 from smr.tables.facts import (
@@ -43,6 +43,7 @@ __all__ = [
     "members",
     "messages",
     "metadata",
+    "named",
     "products",
     "publications",
     "purchases",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -31,6 +32,15 @@ def bucket_of(customer_id: str) -> int:
 def dice_of(customer_id: str) -> int:
     """The customer's stable number, 31 further bits of the same hash; holdouts and variants draw from it."""
     return int.from_bytes(sha256(customer_id.encode()).digest()[2:6]) & 0x7FFF_FFFF
+
+
+@cache
+def named(table: sa.Table, name: str) -> sa.FromClause:
+    """A table under another name in a statement: the same object each time, for making one is slow.
+
+    Inside one another, two uses of a table need two names.
+    """
+    return table.alias(name)
 
 
 def customer_owned(name: str, *parts: Any, key: tuple[str, ...] = (), clustered: bool = True) -> sa.Table:
