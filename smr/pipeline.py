@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from smr import clock, due, guards, runs, segments
 from smr.crash_points import reached
 from smr.database import Database
+from smr.errors import StateError
 from smr.messages.rendering import FailedMessage, RenderedMessage, render
 from smr.outbox import put
 from smr.playbook.model import Library, Playbook
@@ -140,14 +141,28 @@ def plan(
     return planning.report, shown
 
 
-def rebuild(database: Database, library: Library, settings: Settings, *, now: datetime) -> None:
-    """Compute all derived tables again from facts and playbooks."""
-    with database.write() as connection:
+def rebuild(
+    database: Database, library: Library, settings: Settings, *, now: datetime, progress: Progress = _silent
+) -> None:
+    """Compute supplies, segments and stages anew. Raises StateError where a run is under way."""
+    begun = runs.begin(database, now=now, version=library.version, slot=None, owner=runs.this_process())
+    if isinstance(begun, runs.UnderWay):
+        raise StateError(f"a run ({begun.slot}, by {begun.owner}) is under way; try again when it has ended")
+
+    @contextmanager
+    def transaction() -> Iterator[Connection]:
+        with database.write() as connection:
+            runs.keep(connection, begun)
+            yield connection
+
+    with transaction() as connection:
         publish(connection, library, now=now)
+        due.publish_catalog(connection, library.catalog)
         due.mark_everyone(connection)
-        run_id = runs.next_id(connection)
-    scope = Scope(library, settings, now, run_id, library.playbooks)
-    _refresh(_Pass(scope, database.write))
+    scope = Scope(library, settings, now, begun.run_id, library.playbooks, progress=progress)
+    _refresh(_Pass(scope, transaction))
+    with database.write() as connection:
+        runs.finish(connection, begun, None)
 
 
 def _decide(running: _Pass) -> None:

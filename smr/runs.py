@@ -115,15 +115,20 @@ def keep(connection: Connection, run: Run) -> None:
         )
 
 
-def finish(connection: Connection, run: Run, counts: dict[str, Any]) -> None:
-    """End a run and keep what it counted."""
+def finish(connection: Connection, run: Run, counts: dict[str, Any] | None) -> None:
+    """End a run and keep what it counted; None where it decided nothing."""
     done = sa.update(runs).where(runs.c.run_id == run.run_id, runs.c.owner == run.owner)
     connection.execute(done.values(state="done", finished_at=database_now(), counts=counts))
 
 
 def last_counts(connection: Connection) -> dict[str, Any] | None:
-    """What the last finished run counted; None where there is none."""
-    latest = sa.select(runs.c.counts).where(runs.c.state == "done").order_by(runs.c.run_id.desc()).limit(1)
+    """What the last run that decided anything counted; None where there is none."""
+    latest = (
+        sa.select(runs.c.counts)
+        .where(runs.c.state == "done", runs.c.counts.is_not(None))
+        .order_by(runs.c.run_id.desc())
+        .limit(1)
+    )
     counts: dict[str, Any] | None = connection.execute(latest).scalar_one_or_none()
     return counts
 

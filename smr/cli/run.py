@@ -92,6 +92,17 @@ def plan(
     talk.print("Nothing was written. `smr run` does this for real.")
 
 
+def rebuild(config: ConfigOption = None, now: NowOption = None) -> None:
+    """Compute supplies, segments and stages anew from the facts and the playbooks.
+
+    Not needed in daily work: a run refreshes what changed, and a rebuild gives the same.
+    """
+    shop = open_shop(config)
+    with bar("rebuilding") as progress:
+        pipeline.rebuild(shop.database, shop.library, shop.settings, now=shop.now(now), progress=progress)
+    talk.print("Rebuilt from the facts.")
+
+
 def show_report(report: RunReport, language: str, *, planned: bool = False) -> None:
     """Print what a pass did, as two tables."""
     facts.print(

@@ -13,7 +13,7 @@ from smr.database import Database
 from smr.playbook.model import Library
 from smr.report import RunReport
 from smr.settings import Settings
-from smr.tables import candidates, messages
+from smr.tables import candidates, messages, supplies
 from tests.library import REFILL, library
 from tests.worlds import NOW, World, put
 
@@ -357,3 +357,19 @@ def test_a_failing_template_stops_that_customers_message_alone(
     with database.read() as connection:
         details = connection.execute(sa.select(candidates.c.detail).where(candidates.c.customer_id == "ana"))
         assert "customer.name" in details.scalar_one()
+
+
+def test_a_rebuild_gives_what_the_runs_gave(database: Database, shop: World) -> None:
+    ana(shop)
+    shop.purchase("ana", "fish", days_ago=3)
+    put(database, shop)
+    run(database, library(REFILL))
+    question = sa.select(supplies).order_by(supplies.c.line)
+    with database.read() as connection:
+        before = connection.execute(question).all()
+    with database.write() as connection:
+        connection.execute(sa.delete(supplies))
+    pipeline.rebuild(database, library(REFILL), SHOP, now=NOW)
+    with database.read() as connection:
+        assert connection.execute(question).all() == before
+    assert len(before) == 2
