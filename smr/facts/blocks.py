@@ -131,9 +131,9 @@ class Lines:
             text = piece.decode(self._encoding)
         except UnicodeDecodeError:
             return self._line_by_line(first, piece)
-        lines = text.removesuffix("\n").split("\n")
         if "\r" in text:
-            lines = [line.removesuffix("\r") for line in lines]
+            text = text.replace("\r\n", "\n").removesuffix("\r")
+        lines = text.removesuffix("\n").split("\n")
         return Block(first, cast("list[str | None]", lines), self._raw.count, whole=True)
 
     def _line_by_line(self, first: int, piece: bytes) -> Block:

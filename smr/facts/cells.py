@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -54,6 +54,7 @@ _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:([T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?)(?:\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
+_CLOCK = re.compile(r"(?:[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.[0-9]{1,9})?)?)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -183,47 +184,80 @@ class TextColumn:
         return str(cell)
 
 
-class Moments:
-    """Times as whole seconds since 1970; those without an offset are local to the shop."""
+class MomentColumn:
+    """A column of times, as whole seconds since 1970; those without an offset are local to the shop.
+
+    On most days a time is the beginning of its day and the seconds since: both are looked up. Days on which
+    the clocks change, and times with an offset, are worked out one by one.
+    """
+
+    def __init__(self, name: str, zone: ZoneInfo, *, needed: bool = False) -> None:
+        self.name = name
+        self.needed = needed
+        self.refused = False
+        self._days = _Days(zone)
+        self._clocks = _Clocks()
+        self._memory = Remembered(
+            lambda cell: _taken(name, lambda text: read_moment(text, zone), cell, needed)
+        )
+
+    def read(self, cells: Sequence[str]) -> list[Any]:
+        """The seconds of these times; None for an empty one that is not needed."""
+        days, clocks = self._days, self._clocks
+        self.refused = False
+        try:
+            return [days[cell[:10]] + clocks[cell[10:]] for cell in cells]
+        except KeyError:
+            seconds = self._memory.all(cells)
+            self.refused = self._memory.refused
+            return seconds
+
+
+class _Days(dict[str, int]):
+    """The second at which a day begins; only of days without a change of the clocks."""
 
     def __init__(self, zone: ZoneInfo) -> None:
+        super().__init__()
         self._zone = zone
-        self._days: dict[str, int] = {}
-        self._clocks: dict[str, int] = {}
 
-    def __call__(self, cell: str) -> int:
-        """`2024-03-01`, `2024-03-01 09:30[:15]`, the same with T and an offset."""
+    def __missing__(self, day: str) -> int:
         try:
-            return self._days[cell[:10]] + self._clocks[cell[10:]]
-        except KeyError:
-            return self._parsed(cell)
+            start, end = (read_moment(text, self._zone) for text in (day, f"{day} 23:59:59"))
+        except CellError:
+            raise KeyError(day) from None
+        if end - start != clock.DAY - 1:
+            raise KeyError(day)
+        self[day] = start
+        return start
 
-    def _parsed(self, cell: str) -> int:
-        found = _MOMENT.fullmatch(cell)
+
+class _Clocks(dict[str, int]):
+    """The seconds since the beginning of the day of what follows the day in a time without offset."""
+
+    def __missing__(self, text: str) -> int:
+        found = _CLOCK.fullmatch(text)
         if not found:
-            raise CellError("time", f"{shown(cell)} is not a time; write 2024-03-01 or 2024-03-01T09:30:00")
-        day, clock_text, offset = found.groups()
-        if not YEARS[0] <= int(day[:4]) <= YEARS[1]:
-            raise CellError("time", f"{shown(cell)} is not between the years {YEARS[0]} and {YEARS[1]}")
-        try:
-            stated = datetime.fromisoformat(day + (clock_text or "") + (offset or ""))
-        except ValueError:
-            raise CellError("time", f"{shown(cell)} is not a time that exists") from None
-        if stated.tzinfo is None:
-            self._learn(stated, cell)
-            stated = stated.replace(tzinfo=self._zone)
-        return int(stated.timestamp())
+            raise KeyError(text)
+        if len(self) > 100_000:
+            self.clear()
+        hour, minute, second = (int(part or 0) for part in found.groups())
+        self[text] = seconds = hour * 3600 + minute * 60 + second
+        return seconds
 
-    def _learn(self, stated: datetime, cell: str) -> None:
-        """Days without a change of the clocks are sums from now on."""
-        first = stated.replace(hour=0, minute=0, second=0)
-        start = int(first.replace(tzinfo=self._zone).timestamp())
-        if int((first + timedelta(days=1)).replace(tzinfo=self._zone).timestamp()) - start != clock.DAY:
-            return
-        if len(self._clocks) > 100_000:
-            self._clocks.clear()
-        self._days[cell[:10]] = start
-        self._clocks[cell[10:]] = stated.hour * 3600 + stated.minute * 60 + stated.second
+
+def read_moment(cell: str, zone: ZoneInfo) -> int:
+    """`2024-03-01`, `2024-03-01 09:30[:15]`, the same with T and an offset, as seconds since 1970."""
+    found = _MOMENT.fullmatch(cell)
+    if not found:
+        raise CellError("time", f"{shown(cell)} is not a time; write 2024-03-01 or 2024-03-01T09:30:00")
+    day, time, offset = found.groups()
+    if not YEARS[0] <= int(day[:4]) <= YEARS[1]:
+        raise CellError("time", f"{shown(cell)} is not between the years {YEARS[0]} and {YEARS[1]}")
+    try:
+        stated = datetime.fromisoformat(day + (time or "") + (offset or ""))
+    except ValueError:
+        raise CellError("time", f"{shown(cell)} is not a time that exists") from None
+    return int((stated if stated.tzinfo else stated.replace(tzinfo=zone)).timestamp())
 
 
 def read_quantity(cell: str) -> float:
@@ -265,12 +299,28 @@ def read_currency(cell: str) -> str:
     return str(cell)
 
 
+def read_price(cell: str, currency: str) -> int | Decimal:
+    """A price in whole minor units of the currency where it is exact, else in major units."""
+    price = read_money(cell)
+    minor = price.scaleb(minor_digits(currency))
+    return int(minor) if minor == minor.to_integral_value() else price
+
+
+def minor_digits(currency: str) -> int:
+    """How many decimals a currency has."""
+    return 0 if currency in WITHOUT_MINOR_UNIT else 3 if currency in WITH_THOUSANDTHS else 2
+
+
 def minor_units(money: Decimal, currency: str) -> int:
     """An amount in whole minor units of its currency, halves away from 0."""
-    digits = 0 if currency in WITHOUT_MINOR_UNIT else 3 if currency in WITH_THOUSANDTHS else 2
-    amount = int(money.scaleb(digits).quantize(Decimal(1), ROUND_HALF_UP))
+    return whole(money.scaleb(minor_digits(currency)))
+
+
+def whole(minor: Decimal) -> int:
+    """Minor units without a fraction."""
+    amount = int(minor.quantize(Decimal(1), ROUND_HALF_UP))
     if amount > LARGEST_AMOUNT:
-        raise CellError("money", f"{money} {currency} is more than can be right")
+        raise CellError("money", f"{amount} minor units are more than can be right")
     return amount
 
 

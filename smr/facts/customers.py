@@ -22,7 +22,7 @@ from smr.facts.cells import (
     LONGEST_TEXT,
     CellError,
     Column,
-    Moments,
+    MomentColumn,
     Remembered,
     TextColumn,
     read_birthday,
@@ -54,7 +54,6 @@ class Customers(RecordKind):
     def __init__(self, settings: Settings, layout: Layout, now: datetime) -> None:
         self._settings = settings
         self._now = now
-        self._moments = Moments(settings.shop.tz)
         self._places = Remembered(place_of, 100_000)
         self._columns: tuple[Readable, ...] = (
             TextColumn("customer_id", needed=True),
@@ -68,7 +67,7 @@ class Customers(RecordKind):
             TextColumn("store_id"),
             TextColumn("store_name", longest=LONGEST_TEXT),
             Column("tags", _read_tags),
-            Column("consented_at", self._moments),
+            MomentColumn("consented_at", settings.shop.tz),
         )
         self.readers(layout)
 

@@ -66,14 +66,16 @@ class FactIntake:
 
     def stage(self, connection: Connection) -> Stage:
         """Facts as rows of their table; the products of purchases beside them."""
-        put_rows = putter(connection, self._staged)
         put_products = putter(connection, staged_products)
 
         def stage(batch: Batch, layout: Layout) -> None:
             if not len(batch):
                 return
             self._shape.derive(batch, layout)
-            put_rows(self._shape.rows(batch))
+            if not len(batch):
+                return
+            names, rows = self._shape.rows(batch)
+            putter(connection, self._staged, names)(rows)
             if self._shape.table is purchases:
                 put_products(self._new_products(batch))
 

@@ -18,11 +18,12 @@ import sqlalchemy as sa
 from smr.errors import did_you_mean
 from smr.facts.batch import Batch, Readable
 from smr.facts.cells import (
+    LARGEST_AMOUNT,
     LONGEST_CONTENT,
     LONGEST_TEXT,
     CellError,
     Column,
-    Moments,
+    MomentColumn,
     Refused,
     Remembered,
     TextColumn,
@@ -31,8 +32,10 @@ from smr.facts.cells import (
     read_flag,
     read_line_no,
     read_money,
+    read_price,
     read_quantity,
     shown,
+    whole,
 )
 from smr.facts.layout import Layout
 from smr.settings import Settings
@@ -63,14 +66,15 @@ class Shape:
         """The staged columns after line and dice."""
         return tuple(column.name for column in self.table.columns)
 
-    def rows(self, batch: Batch) -> Iterable[tuple[Any, ...]]:
-        """The rows to stage."""
-        if not len(batch):
-            return []
+    def rows(self, batch: Batch) -> tuple[tuple[str, ...], Iterable[tuple[Any, ...]]]:
+        """The rows to stage, and the columns they have; those with nothing in them are left out."""
         places = self.places.all(batch["customer_id"])
-        buckets, dices = zip(*places, strict=True)
-        batch.values["bucket"] = buckets
-        return zip(batch.lines, dices, *(batch[name] for name in self.columns), strict=True)
+        batch.values["bucket"], batch.values["dice"] = zip(*places, strict=True)
+        batch.values["line"] = batch.lines
+        empty = {column.name for column in self.table.columns if column.nullable}
+        empty = {name for name in empty if batch[name].count(None) == len(batch)}
+        names = tuple(name for name in ("line", "dice", *self.columns) if name not in empty)
+        return names, zip(*(batch[name] for name in names), strict=True)
 
 
 def place_of(customer_id: str) -> tuple[int, int]:
@@ -85,47 +89,56 @@ def shape_of(kind: str, settings: Settings) -> Shape:
 
 
 def _purchases(settings: Settings) -> Shape:
-    moments = Moments(settings.shop.tz)
+    zone, shop = settings.shop.tz, settings.shop.currency
     columns = (
         TextColumn("customer_id", needed=True),
         TextColumn("product_id", needed=True),
-        Column("purchased_at", moments, needed=True),
+        MomentColumn("purchased_at", zone, needed=True),
         TextColumn("order_id"),
         TextColumn("category"),
-        Column("unit_price", read_money),
         Column("amount", read_money),
         Column("currency", read_currency),
         Column("line_no", read_line_no),
-        Column("delivered_at", moments),
+        MomentColumn("delivered_at", zone),
         Column("kind", _purchase_kind),
         Column("quantity", read_quantity, needed=True),
     )
-    worth = Remembered(lambda money: _line_amount(settings.shop.currency, *money), 50_000)
+    any_money = Column("unit_price", read_money)
+    shop_money = Column("unit_price", lambda cell: read_price(cell, shop))
+    worth = Remembered(lambda money: _line_amount(shop, *money), 50_000)
+    inexact = Remembered(lambda money: _price_amount(shop, *money), 50_000)
+
+    def readers(layout: Layout) -> Mapping[str, Readable]:
+        price = shop_money if _in_shop_money(layout) else any_money
+        return {column.name: column for column in (*columns, price)}
 
     def derive(batch: Batch, layout: Layout) -> None:
         if "quantity" not in layout.columns:
             batch.values["quantity"] = [1.0] * len(batch)
-        _put_amounts(batch, worth, ("amount", "unit_price", "quantity", "currency"))
+        if _in_shop_money(layout):
+            _put_price_amounts(batch, inexact, shop)
+        else:
+            _put_amounts(batch, worth, ("amount", "unit_price", "quantity", "currency"))
         batch.values["order_id"] = _orders(batch["order_id"], batch["purchased_at"])
 
     return Shape(
         purchases,
         "purchased_at",
         ("purchased_at", "quantity", "amount", "currency", "delivered_at", "kind"),
-        lambda _: {column.name: column for column in columns},
+        readers,
         derive,
         numbered=True,
     )
 
 
 def _refunds(settings: Settings) -> Shape:
-    moments = Moments(settings.shop.tz)
+    zone = settings.shop.tz
     columns = (
         TextColumn("customer_id", needed=True),
         TextColumn("product_id", needed=True),
-        Column("refunded_at", moments, needed=True),
+        MomentColumn("refunded_at", zone, needed=True),
         TextColumn("order_id"),
-        Column("purchased_at", moments),
+        MomentColumn("purchased_at", zone),
         Column("line_no", read_line_no),
         TextColumn("refund_id"),
         Column("quantity", read_quantity),
@@ -160,7 +173,7 @@ def _consents(settings: Settings) -> Shape:
         TextColumn("customer_id", needed=True),
         Column("channel", lambda name: read_channel(settings, name), needed=True),
         Column("granted", read_flag, needed=True),
-        Column("decided_at", Moments(settings.shop.tz), needed=True),
+        MomentColumn("decided_at", settings.shop.tz, needed=True),
         TextColumn("purpose"),
         TextColumn("source", longest=LONGEST_TEXT),
     )
@@ -174,7 +187,7 @@ def _consents(settings: Settings) -> Shape:
 def _interactions(settings: Settings) -> Shape:
     columns = (
         TextColumn("customer_id", needed=True),
-        Column("happened_at", Moments(settings.shop.tz), needed=True),
+        MomentColumn("happened_at", settings.shop.tz, needed=True),
         TextColumn("kind", needed=True),
         TextColumn("interaction_id"),
         TextColumn("channel"),
@@ -219,6 +232,32 @@ def _attributes(batch: Batch, layout: Layout) -> list[str | None]:
         said = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
         texts.append(json.dumps(said, ensure_ascii=False, sort_keys=True) if said else None)
     return texts
+
+
+def _in_shop_money(layout: Layout) -> bool:
+    """Whether a source says nothing of money but prices, all in the shop's currency: the usual case."""
+    return not layout.columns.keys() & {"currency", "amount"}
+
+
+def _put_price_amounts(batch: Batch, inexact: Remembered, currency: str) -> None:
+    """Amounts of exact prices and whole quantities by plain multiplication, of all others by decimals."""
+    inexact.refused = False
+    amounts = [
+        int(amount)
+        if type(price) is int and quantity.is_integer() and (amount := price * quantity) <= LARGEST_AMOUNT
+        else None
+        if price is None
+        else inexact[price, quantity]
+        for price, quantity in zip(batch["unit_price"], batch["quantity"], strict=True)
+    ]
+    batch.put("amount", amounts, refused=inexact.refused)
+    batch.values["currency"] = [None if amount is None else currency for amount in batch["amount"]]
+
+
+def _price_amount(currency: str, price: int | Decimal, quantity: float) -> int:
+    if isinstance(price, int):
+        return whole(price * Decimal(str(quantity)))
+    return minor_units(price * Decimal(str(quantity)), currency)
 
 
 def _put_amounts(batch: Batch, worth: Remembered, names: Sequence[str]) -> None:

@@ -40,7 +40,6 @@ DRIVERS = {
 _HANDLES_NULL = re.compile(
     r":cursor\s+IS\s+(NOT\s+)?NULL|(COALESCE|IFNULL|NVL)\s*\(\s*:cursor", re.IGNORECASE
 )
-_NAME = re.compile(r"(?<![:\w\\]):(?=\w)")
 _GROWN = re.compile(r"([\w.:\"`\[\]]+)\s*(>=?)\s*:cursor\b")
 _GROWN_FROM = re.compile(r":cursor\b\s*(<=?)\s*([\w.\"`\[\]]+)")
 _CURSOR = re.compile(r"(?<!:):cursor\b")
@@ -66,8 +65,9 @@ def import_source(
             engine = _engine(url)
             open_.callback(engine.dispose)
             connection = open_.enter_context(engine.connect())
-            streaming = connection.execution_options(stream_results=True, max_row_buffer=ROWS)
-            result = streaming.execute(sa.text(statement))
+            # Without parameters no driver looks for placeholders: % and : mean what they mean in their SQL.
+            options = {"stream_results": True, "max_row_buffer": ROWS, "no_parameters": True}
+            result = connection.execution_options(**options).exec_driver_sql(statement)
         reader = _Selected(recorded, result, source.cursor, telling)
         importing = Source(source.kind, recorded, reader, source.columns)
         report = import_from(database, settings, importing, now=now, progress=progress)
@@ -178,8 +178,7 @@ def _statement(name: str, select: str, cursor: Any, url: URL) -> str:
         if not widened:
             what = "the first time :cursor is NULL, and the select does not provide for it"
             raise OperatorError(f"{name}: {what}; write (:cursor IS NULL OR updated_at >= :cursor)")
-    written = _CURSOR.sub(lambda _: _literal(cursor, url.get_backend_name()), select)
-    return _NAME.sub(r"\:", written)
+    return _CURSOR.sub(lambda _: _literal(cursor, url.get_backend_name()), select)
 
 
 def _literal(cursor: Any, backend: str) -> str:

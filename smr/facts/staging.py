@@ -63,12 +63,16 @@ def create(session: Session, *tables: sa.Table) -> None:
             table.create(connection)
 
 
-def putter(connection: Connection, table: sa.Table) -> Callable[[Iterable[tuple[Any, ...]]], None]:
+def putter(
+    connection: Connection, table: sa.Table, names: Sequence[str] = ()
+) -> Callable[[Iterable[tuple[Any, ...]]], None]:
     """What puts rows into a temporary table the fastest way: tuples on SQLite, COPY on PostgreSQL."""
+    names = names or [column.name for column in table.columns]
+    columns = f"{table.name} ({', '.join(names)})"
     if connection.dialect.name == "sqlite":
-        statement = f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.columns))})"  # noqa: S608
+        statement = f"INSERT INTO {columns} VALUES ({', '.join('?' * len(names))})"  # noqa: S608
         return lambda rows: _execute_many(connection, statement, rows)
-    return lambda rows: _copy(connection, f"COPY {table.name} FROM STDIN", rows)
+    return lambda rows: _copy(connection, f"COPY {columns} FROM STDIN", rows)
 
 
 def _execute_many(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:

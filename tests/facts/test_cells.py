@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from smr.facts.cells import (
     CellError,
     Column,
-    Moments,
+    MomentColumn,
     Numeral,
     Refused,
     TextColumn,
@@ -34,19 +34,21 @@ shapes = st.sampled_from(
 
 @given(st.sampled_from(ZONES), st.lists(st.tuples(moments, shapes), min_size=1, max_size=20))
 def test_times_are_those_of_the_notation(zone: str, told: list[tuple[datetime, str]]) -> None:
-    read = Moments(ZoneInfo(zone))
-    for at, shape in told:
-        text = at.strftime(shape)
-        assert read(text) == int(parse_moment(text, ZoneInfo(zone)).timestamp())
+    texts = [at.strftime(shape) for at, shape in told]
+    column = MomentColumn("at", ZoneInfo(zone))
+    plain = [int(parse_moment(text, ZoneInfo(zone)).timestamp()) for text in texts]
+
+    assert column.read(texts) == plain
+    assert [second for text in texts for second in column.read([text])] == plain
 
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_days_on_which_the_clocks_change_are_not_sums(zone: str) -> None:
-    read = Moments(ZoneInfo(zone))
+    column = MomentColumn("at", ZoneInfo(zone))
     start = datetime.combine(date(2024, 1, 1), time())
     for hours in range(0, 366 * 24, 3):
         text = (start + timedelta(hours=hours)).isoformat(sep=" ")
-        assert read(text) == int(parse_moment(text, ZoneInfo(zone)).astimezone(UTC).timestamp())
+        assert column.read([text]) == [int(parse_moment(text, ZoneInfo(zone)).timestamp())]
 
 
 @given(st.text(min_size=1, max_size=30).filter(lambda text: text.encode(errors="ignore").decode() == text))
