@@ -18,6 +18,9 @@ import sqlalchemy as sa
 from smr.database import Database, open_database
 from smr.database.migrate import mark_current
 from smr.tables import metadata
+from tests.house.watch import statements_keep_the_rules
+
+__all__ = ["statements_keep_the_rules"]
 
 SERVER = "SMR_TEST_POSTGRES_URL"
 """Names a PostgreSQL that is already there; its role must be allowed to create databases."""

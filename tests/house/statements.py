@@ -47,6 +47,7 @@ from sqlalchemy.sql.selectable import (
     Select,
     SelectBase,
     Subquery,
+    TableValuedAlias,
 )
 
 from smr import tables
@@ -355,11 +356,16 @@ def _plain(expression: Any) -> Any:
 
 
 def _role(expression: Any) -> str | None:
-    """`bucket` or `customer_id` where the expression is that column of a customer-owned source, untouched."""
+    """`bucket` or `customer_id` where the expression is that column of a customer-owned source, untouched.
+
+    Rows that are handed in (VALUES, arrays) carry their owner as well.
+    """
     column = _plain(expression)
     if not isinstance(column, sa.ColumnClause) or column.table is None:
         return None
     source: Any = column.table
+    if isinstance(source, TableValuedAlias | sa.Values):
+        return column.name if column.name in OWNER else None
     while isinstance(source, sa.Alias) and not isinstance(source, Subquery | CTE):
         source = source.element
     if isinstance(source, sa.Table):

@@ -44,6 +44,7 @@ RAW_SQL_ALLOWED = {
     "smr/database": "PRAGMA, BEGIN IMMEDIATE: what has no construct; nothing of an operator gets there",
     "smr/tables": "predicates of partial indexes, word for word as a query must repeat them",
     "smr/facts/staging.py": "temporary tables, ANALYZE and work_mem: bulk import on PostgreSQL",
+    "smr/facts/sources.py": "the SELECT that the operator wrote, on the shop's own database",
     "smr/outbox/sql.py": "predicates of partial indexes, which a parameter would not match",
     "smr/outbox/put.py": "bulk insert of rendered messages: one prepared statement for thousands of rows",
     "smr/publication.py": "the predicate of the index of queued messages",

@@ -49,6 +49,9 @@ others = purchases.alias("others")
 either = sa.union_all(
     sa.select(purchases.c.bucket, purchases.c.customer_id), sa.select(refunds.c.bucket, refunds.c.customer_id)
 ).subquery()
+given = sa.func.unnest(sa.literal([1]), sa.literal(["ana"]), sa.literal(["vip"])).table_valued(
+    "bucket", "customer_id", "tag"
+)
 everything = sa.select(customers.c.bucket, customers.c.customer_id).cte("everything")
 
 _products = sa.select(purchases.c.bucket, purchases.c.product_id).distinct().subquery()
@@ -96,6 +99,12 @@ GOOD = {
         _owner(customers).in_(sa.select(tags.c.bucket, tags.c.customer_id))
     ),
     "INSERT…SELECT": _into_buyers(_bought()),
+    "INSERT…SELECT of rows handed in": insert_missing(
+        "postgresql",
+        tags,
+        columns=["bucket", "customer_id", "tag"],
+        select=sa.select(given.c.bucket, given.c.customer_id, given.c.tag),
+    ),
     "an update of one's own": sa.update(candidates)
     .values(state="blocked")
     .where(sa.exists(_tagged(_same(tags, candidates)))),
