@@ -8,29 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.elements import Grouping
 
 
-class unindexed(FunctionElement[Any]):  # noqa: N801 - reads as what it makes of a column
+class unindexed(Grouping[Any]):  # noqa: N801 - reads as what it makes of a column
     """The column itself; on SQLite marked as not to be looked up."""
 
     inherit_cache = True
 
-    def __init__(self, column: sa.ColumnElement[Any]) -> None:
-        super().__init__(column)
-        self.type = column.type
-
 
 @compiles(unindexed)
-def _plain(element: Any, compiler: Any, **options: Any) -> str:
-    return str(compiler.process(element.clauses, **options))
+def _as_it_is(element: Any, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.element, **options))
 
 
 @compiles(unindexed, "sqlite")
 def _marked(element: Any, compiler: Any, **options: Any) -> str:
-    return f"+{compiler.process(element.clauses, **options)}"
+    return f"+{compiler.process(element.element, **options)}"
 
 
 __all__ = ["unindexed"]
