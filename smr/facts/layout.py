@@ -88,7 +88,8 @@ def lay_out(source: str, kind: str, header: Sequence[str], mapping: Mapping[str,
     faults = _mapping_faults(source, kind, header, mapping)
     found = {_ours(kind, columns, ours) or ours: theirs for ours, theirs in mapping.items()}
     taken = set(mapping.values())
-    for name in header:
+    # A column's own name goes before the other names it is understood by.
+    for name in sorted(header, key=lambda name: _ours(kind, columns, name) != name):
         ours = _ours(kind, columns, name)
         if ours is not None and ours not in found and name not in taken:
             found[ours] = name

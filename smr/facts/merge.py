@@ -149,6 +149,7 @@ def see_customers(dialect: str, ordered: sa.Table, at: Any) -> Any:
     """Store customers nobody knew; who was known is first seen at the earliest time told."""
     key = (ordered.c.bucket, ordered.c.customer_id)
     seen = sa.select(*key, sa.func.min(ordered.c.dice), sa.func.min(at)).where(within(ordered)).group_by(*key)
+    seen = seen.order_by(*key)  # in one order everywhere: two imports at once wait, and do not deadlock
     return insert_or_update(
         dialect,
         customers,
@@ -162,7 +163,7 @@ def see_customers(dialect: str, ordered: sa.Table, at: Any) -> Any:
 def see_products(connection: Connection, import_id: int) -> None:
     """Store products nobody knew, and categories of products that had none; their buyers have changed."""
     told = sa.select(staged_products.c.product_id, sa.func.min(staged_products.c.category))
-    told = told.group_by(staged_products.c.product_id)
+    told = told.group_by(staged_products.c.product_id).order_by(staged_products.c.product_id)
     dialect = connection.dialect.name
     gained = sa.exists().where(
         staged_products.c.product_id == products.c.product_id,

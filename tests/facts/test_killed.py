@@ -57,6 +57,25 @@ def sales(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_two_imports_of_the_same_file_at_once(
+    database: Database, database_url: str, sales: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", CODE, database_url, str(sales)]
+    both = [
+        subprocess.Popen([*command, str(tmp_path / name)], stderr=subprocess.PIPE, text=True)
+        for name in ("a", "b")
+    ]
+
+    for process in both:
+        assert process.communicate()[1] == ""
+        assert process.returncode == 0
+
+    with database.read() as connection:
+        counts = [told["new"] for told in connection.scalars(sa.select(imports.c.counts))]
+        assert connection.scalar(sa.select(sa.func.count()).select_from(purchases)) == LINES
+    assert sum(counts) == LINES
+
+
 def killed_at(point: str, url: str, path: Path, folder: Path) -> None:
     """Import in a process of its own that dies at that point."""
     environment = {**os.environ, "SMR_TEST_CRASH": point}

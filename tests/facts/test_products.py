@@ -22,6 +22,13 @@ def test_everything_told_of_a_product_is_kept(database: Database, take: Take) ->
     ]
 
 
+def test_a_column_called_name_goes_before_a_description(database: Database, take: Take) -> None:
+    report = take("products", "description,product_id,name\nlong words,coffee,Coffee\n")
+
+    assert rows(database, products, "name") == [("Coffee",)]
+    assert report.sources[0].ignored_columns == ("description",)
+
+
 def test_importing_twice_changes_nothing(take: Take) -> None:
     take("products", COFFEE)
 
