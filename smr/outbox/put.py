@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 def put(connection: Connection, rows: Sequence[Row]) -> int:
     """Queue these messages; returns how many were new. Runs within the caller's transaction.
 
-    Rows come in batches of one to five thousand.
+    Rows come in batches of one to five thousand; in the order of the key they go in twice as fast.
     """
     if not rows:
         return 0
