@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from smr.database import Database
 from smr.errors import FaultsError, OperatorError
 from smr.facts import import_files
+from smr.facts.csv_file import CsvFile
 from smr.settings import Settings
 from smr.tables import imports, interactions, purchases, rejected_rows
 from tests.facts.conftest import NOW, Take
@@ -301,6 +302,17 @@ def test_rows_after_an_open_quote_far_away_are_not_swallowed(take: Take, databas
 
     assert report.refused == {"unclosed_quote": 2}
     assert report.new == 3_000
+
+
+def test_an_open_quote_holds_back_a_bounded_number_of_lines() -> None:
+    lines = ["a,b", '"open,1', *(f"{at},2" for at in range(300_000))]
+    reader = CsvFile("a.csv", io.BytesIO("\n".join(lines).encode()), "utf-8", None)
+
+    chunks = list(reader.chunks(frozenset("ab")))
+
+    assert [refused.line for chunk in chunks for refused in chunk.refused] == [2]
+    assert sum(len(chunk.lines) for chunk in chunks) == 300_000
+    assert max(len(chunk.lines) for chunk in chunks) < 200_000
 
 
 def test_nobody_has_the_table_half_full_of_refused_files(database: Database, take: Take) -> None:

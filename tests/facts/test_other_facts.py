@@ -122,8 +122,9 @@ def test_the_same_numbered_line_twice_in_a_file(database: Database, take: Take) 
 
 def test_money_is_rounded_once_per_line(database: Database, take: Take) -> None:
     take("purchases", HEADER + "ana,tea,,3,0.335,2026-03-01,A-1\nana,tea,,1,2.675,2026-03-01,A-2\n")
+    take("purchases", HEADER + "ana,tea,,2.5,0.33,2026-03-01,A-3\nana,tea,,3,0.10,2026-03-01,A-4\n")
 
-    assert rows(database, purchases, "amount") == [(101,), (268,)]
+    assert rows(database, purchases, "amount") == [(101,), (268,), (83,), (30,)]
 
 
 def test_times_follow_the_offset_they_state_or_the_shop(database: Database, take: Take) -> None:

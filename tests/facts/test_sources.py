@@ -135,13 +135,14 @@ def test_refused_rows_do_not_move_the_cursor_and_a_refused_source_moves_nothing(
     assert rows(database, rejected_rows, "source", "line") == [("source:orders", 3)]
 
     shop.execute("UPDATE order_lines SET qty = -1")
+    shop.execute("INSERT INTO order_lines VALUES (4, 'ana', 'tea', 1, 9.5, '2026-03-10')")
     shop.commit()
-    with pytest.raises(OperatorError, match="2 of 2 rows are bad"):
+    with pytest.raises(OperatorError, match="2 of 3 rows are bad"):
         import_source(database, settings, "orders", now=NOW)
     assert last_cursor(database) is None
-    shop.execute("UPDATE order_lines SET qty = 1 WHERE id > 1")
+    shop.execute("UPDATE order_lines SET qty = 1")
     shop.commit()
-    assert import_source(database, settings, "orders", now=NOW).new == 1
+    assert import_source(database, settings, "orders", now=NOW).new == 2
 
 
 def test_times_are_a_cursor_and_postgresql_a_source(
@@ -197,6 +198,16 @@ def test_no_error_shows_a_password(sqlite_database: Database, tmp_path: Path, ur
 
     assert "cret-77" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_an_error_that_repeats_the_password_is_masked(
+    sqlite_database: Database, postgres_url: str, tmp_path: Path
+) -> None:
+    url = sa.make_url(postgres_url).set(password="cret77").render_as_string(hide_password=False)  # noqa: S106
+    settings = source(tmp_path, url=url, select="SELECT cret77 FROM pg_class")
+
+    with pytest.raises(OperatorError, match=r'column "\*\*\*" does not exist'):
+        import_source(sqlite_database, settings, "orders", now=NOW)
 
 
 def test_a_misspelt_source_column_or_cursor_is_named(
