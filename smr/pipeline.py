@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -279,18 +280,17 @@ def _queue_slice(connection: Connection, running: _Pass, part: Slice) -> None:
     scope = running.scope
     span = {"run_id": scope.run_id, "low": part.low, "high": part.high}
     failed: list[FailedMessage] = []
-    batch: list[RenderedMessage] = []
+    made: list[RenderedMessage] = []
     for message in render(connection, scope.library, scope.settings, now=scope.now, **span):
         if isinstance(message, FailedMessage):
             failed.append(message)
-            continue
-        batch.append(message)
-        if len(batch) == BATCH:
-            put(connection, batch)
-            running.report.queued += len(batch)
-            batch = []
-    put(connection, batch)
-    running.report.queued += len(batch)
+        else:
+            made.append(message)
+    made.sort(
+        key=itemgetter(0, 1, 2, 3, 4)
+    )  # by their key: rows that lie side by side are written side by side
+    for first in range(0, len(made), BATCH):
+        running.report.queued += put(connection, made[first : first + BATCH])
     running.report.render_failed((message.playbook, message.step, message.reason) for message in failed)
     _mark_failed(connection, failed)
     reached("outbox_before_mark")

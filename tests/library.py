@@ -43,5 +43,6 @@ def library(*playbooks: str, catalog: str = CATALOG, segments: str = "{}") -> Li
         playbooks=tuple(sorted(loaded, key=lambda one: (-one.priority, one.name))),
         versions={one.name: "v1" for one in loaded},
         version="test",
-        order=(*(("segment", name) for name in lists.segments), *(("ladder", name) for name in lists.ladders)),
+        order=tuple(("segment", name) for name in lists.segments)
+        + tuple(("ladder", name) for name in lists.ladders),
     )

@@ -95,7 +95,7 @@ def upgrade() -> None:
     _index(
         "candidates_open",
         "candidates",
-        ["playbook", "step", "bucket"],
+        ["bucket", "playbook", "step"],
         where="queued_at IS NULL AND state IN ('due', 'blocked', 'accepted')",
     )
     _customer_owned(
@@ -126,7 +126,7 @@ def upgrade() -> None:
         sa.Column("spread", sa.BigInteger),
         key=("kind", "line"),
     )
-    _index("supplies_run_out", "supplies", ["kind", "line", "runs_out_at"])
+    _index("supplies_run_out", "supplies", ["kind", "line", "runs_out_at", "bucket", "customer_id"])
     op.create_table(
         "cycles",
         sa.Column("kind", Key, nullable=False),

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr.database import insert_or_update
-from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of
-from smr.playbook.model import Library, Playbook, RunsOut
+from smr.due.triggers import CANDIDATE_COLUMNS, Found, candidates_of
+from smr.playbook.model import Library, Playbook
 from smr.settings import Settings
 from smr.tables import candidates
 
@@ -46,18 +46,17 @@ class Search:
     """
 
     playbook: str
-    is_cheap: bool
     parts: tuple[tuple[Any, Any, Mapping[str, Any]], ...]
 
 
 def search(dialect: str, playbook: Playbook, library: Library, settings: Settings, now: datetime) -> Search:
     """What to execute for one playbook at `now`."""
     parts = tuple(
-        (_upsert(dialect, found.select), _count(found.select), found.bound)
+        (_upsert(dialect, found.select), _count(found), found.bound)
         for step in playbook.steps
         for found in candidates_of(playbook, step, library, settings, now)
     )
-    return Search(playbook.name, isinstance(playbook.trigger, RunsOut), parts)
+    return Search(playbook.name, parts)
 
 
 def find(connection: Connection, wanted: Search, *, now: int, run_id: int, low: int, high: int) -> Tally:
@@ -69,11 +68,9 @@ def find(connection: Connection, wanted: Search, *, now: int, run_id: int, low: 
     tally = Tally()
     for upsert, count, bound in wanted.parts:
         values = {"now": now, "run": run_id, "low": low, "high": high, **bound}
-        # What is due but not open was decided by an earlier run; counted where cheap or all there is.
-        seen = connection.execute(count, values).scalar_one() if wanted.is_cheap else None
-        due = connection.execute(upsert, values).rowcount if seen != 0 else 0
-        if seen is None:
-            seen = due or connection.execute(count, values).scalar_one()
+        seen = connection.execute(count, values).scalar_one()
+        due = connection.execute(upsert, values).rowcount if seen else 0
+        # What is due but not open was settled by an earlier run.
         tally = Tally(tally.due + due, tally.settled + seen - due)
     return tally
 
@@ -89,8 +86,9 @@ def _upsert(dialect: str, select: sa.Select[Any]) -> Any:
     ).execution_options(preserve_rowcount=True)
 
 
-def _count(select: sa.Select[Any]) -> sa.Select[Any]:
-    return sa.select(sa.func.count()).select_from(select.subquery("found"))
+def _count(found: Found) -> sa.Select[Any]:
+    keys = found.select.subquery("found") if found.keys is None else found.keys
+    return sa.select(sa.func.count()).select_from(keys)
 
 
 def _still_open() -> sa.ColumnElement[bool]:

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from smr.conditions.purchases import NOW, Who, category_of, kept_quantity, sold
+from smr.conditions.purchases import NOW, Who, category_of, sold
 from smr.database import insert_missing, insert_or_update
 from smr.due.catalog import EVERYTHING
 from smr.playbook.model import Library
@@ -28,6 +28,9 @@ HIGH = sa.bindparam("high", type_=sa.Integer)
 RUN = sa.bindparam("run", type_=sa.BigInteger)
 REBUILD = 0
 """The import number of marks that no import made."""
+
+EVERY_PIECE = 1e15
+"""More pieces than any line has: what a refund without a quantity takes back."""
 
 KINDS = {"category": ("category",), "product": ("product",), "both": ("category", "product")}
 """Which kinds of line each `track` follows."""
@@ -115,20 +118,28 @@ def _in_slice(table: sa.Table) -> ColumnElement[bool]:
 
 
 def _buyers(dialect: str) -> Any:
-    taken = _taken_customers()
+    taken, back = _taken_customers(), _returned()
     line = purchases.alias()
-    select = (
+    orders = (
         sa.select(
-            taken.c.bucket,
-            taken.c.customer_id,
-            sa.func.count(line.c.order_id.distinct()),
-            sa.func.min(line.c.purchased_at),
-            sa.func.max(line.c.purchased_at),
+            line.c.bucket,
+            line.c.customer_id,
+            line.c.order_id,
+            sa.func.min(line.c.purchased_at).label("first"),
+            sa.func.max(line.c.purchased_at).label("last"),
         )
-        .select_from(taken.join(line, Who.of(taken).owns(line)))
-        .where(sold(line), kept_quantity(line) > 0)
-        .group_by(taken.c.bucket, taken.c.customer_id)
+        .select_from(taken.join(line, Who.of(taken).owns(line)).outerjoin(back, _of_line(line, back)))
+        .where(sold(line), line.c.quantity > sa.func.coalesce(back.c.quantity, 0.0))
+        .group_by(line.c.bucket, line.c.customer_id, line.c.order_id)
+        .subquery("orders")
     )
+    select = sa.select(
+        orders.c.bucket,
+        orders.c.customer_id,
+        sa.func.count(),
+        sa.func.min(orders.c.first),
+        sa.func.max(orders.c.last),
+    ).group_by(orders.c.bucket, orders.c.customer_id)
     columns = ["bucket", "customer_id", "orders", "first_purchased_at", "last_purchased_at"]
     return insert_or_update(dialect, buyers, columns=columns, select=select, update=columns[2:])
 
@@ -161,42 +172,34 @@ def _forget_untracked(kinds: tuple[str, ...]) -> Any:
 
 def _supplies(dialect: str, kind: str) -> Any:
     lines = _lines(kind).subquery("bought")
-    order = [lines.c.purchased_at, lines.c.order_id, lines.c.product_id, lines.c.line_no]
-    window: dict[str, Any] = {
+    running: dict[str, Any] = {
         "partition_by": [lines.c.bucket, lines.c.customer_id, lines.c.line],
-        "order_by": order,
+        "order_by": [lines.c.purchased_at, lines.c.order_id, lines.c.product_id, lines.c.line_no],
+        "rows": (None, 0),
     }
-    running = {**window, "rows": (None, 0)}
-    summed = sa.select(
-        *lines.c,
-        sa.func.sum(lines.c.lasts).over(**running).label("stock"),
-    ).subquery("summed")
-    again: dict[str, Any] = {
-        "partition_by": [summed.c.bucket, summed.c.customer_id, summed.c.line],
-        "order_by": [summed.c.purchased_at, summed.c.order_id, summed.c.product_id, summed.c.line_no],
+    stock = sa.func.sum(lines.c.lasts).over(**running)
+    following = sa.func.lead(lines.c.line_no).over(**running)
+    told = sa.select(*lines.c, stock.label("stock"), following.label("following")).subquery("told")
+    of_last = {
+        name: sa.func.max(sa.case((told.c.following.is_(None), told.c[name])))
+        for name in ("order_id", "purchased_at", "product_id", "quantity", "unit_lasts", "basis")
     }
-    ended = sa.select(
-        *summed.c,
-        sa.func.max(summed.c.starts_at - summed.c.stock + summed.c.lasts)
-        .over(**again, rows=(None, 0))
-        .label("begun"),
-        sa.func.row_number().over(**again).label("purchases"),
-        sa.func.lead(summed.c.line_no).over(**again).label("next_line"),
-    ).subquery("ended")
+    # What is left never shrinks from purchase to purchase, so the greatest stock is the last one.
+    runs_out_at = sa.func.max(told.c.starts_at - told.c.stock + told.c.lasts) + sa.func.max(told.c.stock)
     select = sa.select(
-        ended.c.bucket,
-        ended.c.customer_id,
+        told.c.bucket,
+        told.c.customer_id,
         sa.literal(kind, sa.Text),
-        ended.c.line,
-        ended.c.order_id,
-        ended.c.purchased_at,
-        ended.c.product_id,
-        ended.c.quantity,
-        ended.c.purchases,
-        sa.cast(ended.c.begun + ended.c.stock, sa.BigInteger),
-        ended.c.unit_lasts,
-        ended.c.basis,
-    ).where(ended.c.next_line.is_(None))
+        told.c.line,
+        of_last["order_id"],
+        of_last["purchased_at"],
+        of_last["product_id"],
+        of_last["quantity"],
+        sa.func.count(),
+        sa.cast(runs_out_at, sa.BigInteger),
+        of_last["unit_lasts"],
+        of_last["basis"],
+    ).group_by(told.c.bucket, told.c.customer_id, told.c.line)
     changing = SUPPLY_COLUMNS[4:]
     return insert_or_update(
         dialect,
@@ -210,8 +213,39 @@ def _supplies(dialect: str, kind: str) -> Any:
 
 def _lines(kind: str) -> sa.Select[Any]:
     """Kept purchase lines of taken customers, each with its line and how many seconds it lasts."""
-    taken = _taken_customers()
-    bought, product = purchases.alias(), products.alias()
+    taken, goods, back = _taken_customers(), _goods(kind), _returned()
+    bought = purchases.alias()
+    quantity = bought.c.quantity - sa.func.coalesce(back.c.quantity, 0.0)
+    delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)
+    joined = (
+        taken.join(bought, Who.of(taken).owns(bought))
+        .join(goods, goods.c.product_id == bought.c.product_id)
+        .outerjoin(back, _of_line(bought, back))
+    )
+    return (
+        sa.select(
+            bought.c.bucket,
+            bought.c.customer_id,
+            goods.c.line,
+            bought.c.order_id,
+            bought.c.product_id,
+            bought.c.line_no,
+            sa.type_coerce(bought.c.purchased_at, sa.BigInteger).label("purchased_at"),
+            sa.type_coerce(delivered, sa.BigInteger).label("starts_at"),
+            quantity.label("quantity"),
+            # Whole seconds as doubles: exact, and summed without PostgreSQL's slow numerics.
+            sa.func.round(quantity * goods.c.piece_lasts, type_=sa.Double).label("lasts"),
+            goods.c.unit_lasts,
+            goods.c.basis,
+        )
+        .select_from(joined)
+        .where(sold(bought), quantity > 0)
+    )
+
+
+def _goods(kind: str) -> sa.Subquery:
+    """Each product with its line, how long one unit and one piece of it last, and who says so."""
+    product = products.alias()
     entry, of_category, default = cycles.alias(), cycles.alias(), cycles.alias()
     category = category_of(product, entry)
     unit_lasts = sa.func.coalesce(entry.c.unit_lasts, of_category.c.unit_lasts, default.c.unit_lasts)
@@ -220,35 +254,43 @@ def _lines(kind: str) -> sa.Select[Any]:
         (of_category.c.unit_lasts.is_not(None), "category"),
         else_="default",
     )
-    quantity = kept_quantity(bought)
     units = sa.func.coalesce(entry.c.units, product.c.units, 1.0)
-    line = category if kind == "category" else bought.c.product_id
-    delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)
+    line = category if kind == "category" else product.c.product_id
     joined = (
-        taken.join(bought, Who.of(taken).owns(bought))
-        .join(product, product.c.product_id == bought.c.product_id)
-        .outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == bought.c.product_id))
+        product.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == product.c.product_id))
         .outerjoin(of_category, sa.and_(of_category.c.kind == "category", of_category.c.line == category))
         .outerjoin(default, sa.and_(default.c.kind == "default", default.c.line == EVERYTHING))
     )
     return (
         sa.select(
-            bought.c.bucket,
-            bought.c.customer_id,
+            product.c.product_id,
             line.label("line"),
-            bought.c.order_id,
-            bought.c.product_id,
-            bought.c.line_no,
-            sa.type_coerce(bought.c.purchased_at, sa.BigInteger).label("purchased_at"),
-            sa.type_coerce(delivered, sa.BigInteger).label("starts_at"),
-            quantity.label("quantity"),
-            sa.cast(sa.func.round(quantity * units * unit_lasts), sa.BigInteger).label("lasts"),
             unit_lasts.label("unit_lasts"),
+            (units * unit_lasts).label("piece_lasts"),
             basis.label("basis"),
         )
         .select_from(joined)
-        .where(sold(bought), quantity > 0, unit_lasts.is_not(None), line.is_not(None))
+        .where(unit_lasts.is_not(None), line.is_not(None))
+        .subquery("goods")
     )
+
+
+def _returned() -> sa.Subquery:
+    """What taken customers gave back by now, line by line; a refund without a quantity takes all."""
+    back, taken = refunds.alias(), _taken_customers()
+    key = (back.c.bucket, back.c.customer_id, back.c.order_id, back.c.product_id, back.c.line_no)
+    return (
+        sa.select(*key, sa.func.sum(sa.func.coalesce(back.c.quantity, EVERY_PIECE)).label("quantity"))
+        .select_from(taken.join(back, Who.of(taken).owns(back)))
+        .where(back.c.refunded_at <= NOW)
+        .group_by(*key)
+        .subquery("back")
+    )
+
+
+def _of_line(bought: Any, back: Any) -> ColumnElement[bool]:
+    names = ("order_id", "product_id", "line_no")
+    return sa.and_(Who.of(bought).owns(back), *(back.c[name] == bought.c[name] for name in names))
 
 
 def _done() -> Any:

@@ -65,10 +65,14 @@ UNTIL = sa.bindparam("until", type_=sa.BigInteger)
 
 @dataclass(frozen=True)
 class Found:
-    """A SELECT of candidates and the values to bind with it (beside `low`, `high`, `now` and `run`)."""
+    """A SELECT of candidates and the values to bind with it (beside `low`, `high`, `now` and `run`).
+
+    `keys` has as many rows and is quicker to count, where there is such a thing.
+    """
 
     select: sa.Select[Any]
     bound: Mapping[str, Any]
+    keys: sa.FromClause | None = None
 
 
 @dataclass(frozen=True)
@@ -130,14 +134,11 @@ def candidates_of(
     today = Today(now, settings.shop.tz)
     window = today.window(step.send, due.useful)
     if step.send.base not in ("due", "anchor"):
-        select, instant = _after_step(due)
-        yield _limited(select, messages, instant, window, customer)
+        yield _after_step(due, window, customer)
         return
     match playbook.trigger:
         case RunsOut(runs_out=goods):
-            for select in _runs_out(due, goods):
-                base = supplies.c.runs_out_at if step.send.base == "due" else supplies.c.last_purchased_at
-                yield _limited(select, supplies, base, window, customer)
+            yield from _runs_out(due, goods, window, customer)
         case Purchased(purchase=goods):
             yield _purchased(due, goods, window, customer)
         case Scheduled():
@@ -146,47 +147,75 @@ def candidates_of(
             yield from _on_date(due, wanted, today, window, customer)
 
 
-def _limited(
-    select: sa.Select[Any],
-    table: sa.Table,
-    base: ColumnElement[Any],
-    window: Window,
-    customer: tuple[int, str] | None,
-) -> Found:
-    if customer is not None:
-        return Found(_of_customer(select, table, customer), {})
-    at = sa.type_coerce(base, sa.BigInteger)
-    select = select.where(table.c.bucket.between(LOW, HIGH), at > SINCE, at <= UNTIL)
-    return Found(select, {"since": window.low, "until": window.high})
-
-
 def _of_customer(select: sa.Select[Any], table: Any, customer: tuple[int, str]) -> sa.Select[Any]:
     bucket, customer_id = customer
     return select.where(table.c.bucket == bucket, table.c.customer_id == customer_id)
 
 
-def _runs_out(due: StepDue, goods: Goods) -> Iterator[sa.Select[Any]]:
+def _runs_out(
+    due: StepDue, goods: Goods, window: Window, customer: tuple[int, str] | None
+) -> Iterator[Found]:
     """Supplies of the named lines; where none is named, of every followed line."""
-    named = {"category": goods.category, "product": goods.product}
+    stated = {"category": goods.category, "product": goods.product}
     for kind in ("category", "product"):
-        lines: Any = named[kind]
-        if not any(named.values()) and kind in KINDS[due.library.catalog.track]:
+        lines: Any = stated[kind]
+        if not any(stated.values()) and kind in KINDS[due.library.catalog.track]:
             lines = _all_lines(kind)
-        if lines is None:
-            continue
-        base = supplies.c.runs_out_at if due.step.send.base == "due" else supplies.c.last_purchased_at
-        yield due.row(
-            supplies,
-            base,
-            anchor=supplies.c.order_id + "/" + supplies.c.line,
-            anchor_at=supplies.c.last_purchased_at,
-            kind=supplies.c.kind,
-            line=supplies.c.line,
-            order_id=supplies.c.order_id,
-            product_id=supplies.c.product_id,
-            quantity=supplies.c.quantity,
-            runs_out_at=supplies.c.runs_out_at,
-        ).where(supplies.c.kind == kind, supplies.c.line.in_(lines))
+        if lines is not None:
+            yield _supplies(due, kind, lines, window, customer)
+
+
+def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tuple[int, str] | None) -> Found:
+    by_run_out = due.step.send.base == "due"
+    base = supplies.c.runs_out_at if by_run_out else supplies.c.last_purchased_at
+    of_lines = sa.and_(supplies.c.kind == kind, supplies.c.line.in_(lines))
+    select = due.row(
+        supplies,
+        base,
+        anchor=supplies.c.order_id + "/" + supplies.c.line,
+        anchor_at=supplies.c.last_purchased_at,
+        kind=supplies.c.kind,
+        line=supplies.c.line,
+        order_id=supplies.c.order_id,
+        product_id=supplies.c.product_id,
+        quantity=supplies.c.quantity,
+        runs_out_at=supplies.c.runs_out_at,
+    )
+    if customer is not None:
+        return Found(_of_customer(select.where(of_lines), supplies, customer), {})
+    bound = {"since": window.low, "until": window.high}
+    if by_run_out:
+        falling = _falling(kind, lines)
+        joined = falling.join(supplies, _same_supply(falling))
+        return Found(select.select_from(joined), bound, keys=falling)
+    # Whoever bought this line in the window bought something in it: buyers lead to them.
+    recent = sa.type_coerce(buyers.c.last_purchased_at, sa.BigInteger) > SINCE
+    active = buyers.join(supplies, Who.of(buyers).owns(supplies))
+    at = sa.type_coerce(base, sa.BigInteger)
+    select = select.select_from(active).where(of_lines, buyers.c.bucket.between(LOW, HIGH), recent)
+    return Found(select.where(at > SINCE, at <= UNTIL), bound)
+
+
+def _falling(kind: str, lines: Any) -> sa.Subquery:
+    """The keys of supplies that run out in the window, in the slice: read from the index alone."""
+    key = named(supplies, "falling_key")
+    at = sa.type_coerce(key.c.runs_out_at, sa.BigInteger)
+    return (
+        sa.select(key.c.bucket, key.c.customer_id, key.c.kind, key.c.line)
+        .where(
+            key.c.kind == kind,
+            key.c.line.in_(lines),
+            at > SINCE,
+            at <= UNTIL,
+            key.c.bucket.between(LOW, HIGH),
+        )
+        .subquery("falling")
+    )
+
+
+def _same_supply(falling: Any) -> ColumnElement[bool]:
+    same_line = sa.and_(falling.c.kind == supplies.c.kind, falling.c.line == supplies.c.line)
+    return sa.and_(Who.of(falling).owns(supplies), same_line)
 
 
 def _all_lines(kind: str) -> sa.Select[Any]:
@@ -334,7 +363,7 @@ def _leap(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
-def _after_step(due: StepDue) -> tuple[sa.Select[Any], ColumnElement[Any]]:
+def _after_step(due: StepDue, window: Window, customer: tuple[int, str] | None) -> Found:
     """Customers whose message of an earlier step, for the same anchor, was sent."""
     earlier = named(candidates, "earlier")
     same = sa.and_(
@@ -343,18 +372,9 @@ def _after_step(due: StepDue) -> tuple[sa.Select[Any], ColumnElement[Any]]:
         earlier.c.step == messages.c.step,
         earlier.c.anchor == messages.c.anchor,
     )
-    kept_columns = (
-        "anchor",
-        "anchor_at",
-        "kind",
-        "line",
-        "order_id",
-        "product_id",
-        "quantity",
-        "runs_out_at",
-    )
+    names = ("anchor", "anchor_at", "kind", "line", "order_id", "product_id", "quantity", "runs_out_at")
     select = (
-        due.row(messages, messages.c.sent_at, **{name: earlier.c[name] for name in kept_columns})
+        due.row(messages, messages.c.sent_at, **{name: earlier.c[name] for name in names})
         .select_from(messages.join(earlier, same))
         .where(
             messages.c.playbook == due.playbook.name,
@@ -363,4 +383,8 @@ def _after_step(due: StepDue) -> tuple[sa.Select[Any], ColumnElement[Any]]:
             messages.c.state.in_(["sent", "delivered"]),
         )
     )
-    return select, messages.c.sent_at
+    if customer is not None:
+        return Found(_of_customer(select, messages, customer), {})
+    at = sa.type_coerce(messages.c.sent_at, sa.BigInteger)
+    select = select.where(messages.c.bucket.between(LOW, HIGH), at > SINCE, at <= UNTIL)
+    return Found(select, {"since": window.low, "until": window.high})

@@ -62,9 +62,9 @@ OPEN = sa.text("queued_at IS NULL AND state IN ('due', 'blocked', 'accepted')")
 
 sa.Index(
     "candidates_open",
+    candidates.c.bucket,
     candidates.c.playbook,
     candidates.c.step,
-    candidates.c.bucket,
     sqlite_where=OPEN,
     postgresql_where=OPEN,
 )

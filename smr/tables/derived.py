@@ -43,7 +43,14 @@ supplies = customer_owned(
     sa.Column("spread", sa.BigInteger),  # seconds
     key=("kind", "line"),
 )
-sa.Index("supplies_run_out", supplies.c.kind, supplies.c.line, supplies.c.runs_out_at)
+sa.Index(
+    "supplies_run_out",
+    supplies.c.kind,
+    supplies.c.line,
+    supplies.c.runs_out_at,
+    supplies.c.bucket,
+    supplies.c.customer_id,
+)
 
 # How long one unit of a line lasts, and what else the catalog says of a product.
 cycles = sa.Table(
