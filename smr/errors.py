@@ -85,7 +85,9 @@ class Refusal(StrEnum):
 class ChannelError(SmrError):
     """The channel did not take the message."""
 
-    def __init__(self, refusal: Refusal, detail: str = "", *, permanent: bool, retry_after: float = 0) -> None:
+    def __init__(
+        self, refusal: Refusal, detail: str = "", *, permanent: bool, retry_after: float = 0
+    ) -> None:
         self.refusal = refusal
         self.permanent = permanent
         self.retry_after = retry_after

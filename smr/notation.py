@@ -20,13 +20,13 @@ from smr import clock
 
 UNITS = {"m": 60, "h": 3600, "d": clock.DAY, "w": 7 * clock.DAY}
 LONGEST = 3660 * clock.DAY
-_SPAN = re.compile(r"(\d{1,6})(m|h|d|w)")
-_RATE = re.compile(r"(\d{1,6}) per (\S+)")
-_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%")
-_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_SPAN = re.compile(r"([0-9]{1,6})(m|h|d|w)")
+_RATE = re.compile(r"([0-9]{1,6}) per (\S+)")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _SEND = re.compile(r"(?:(?P<on>on)|(?P<span>\S+) (?P<side>before|after)) (?P<base>[\w-]+)")
-_NUMBER = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?")
-_WHOLE = re.compile(r"-?\d{1,12}")
+_NUMBER = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
+_WHOLE = re.compile(r"-?[0-9]{1,12}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.PAUSED: ("the playbook is not live", "剧本未上线或已暂停"),
     Reason.EXPIRED: ("too late to be useful", "已过有效期"),
     Reason.BEFORE_PUBLICATION: ("was due before the playbook went live", "到期日早于剧本上线"),
-    Reason.NOT_DUE: ("no longer due: the day moved or its purchase is gone", "不再到期(日期变化或购买已撤销)"),
+    Reason.NOT_DUE: (
+        "no longer due: the day moved or its purchase is gone",
+        "不再到期(日期变化或购买已撤销)",
+    ),
     Reason.REFUNDED: ("the purchase was refunded", "该笔购买已退款"),
     Reason.BOUGHT_ALREADY: ("has bought again already", "已经复购"),
     Reason.STOPPED: ("a stop_when condition holds", "满足停止条件"),
@@ -22,7 +25,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.FREQUENCY_CAP: ("has been written to often enough", "已达触达频次上限"),
     Reason.SUPERSEDED: ("another playbook's message won by priority", "让位于优先级更高的剧本"),
     Reason.PER_RUN_LIMIT: ("the playbook's limit for one run is reached", "已达单次运行上限"),
-    Reason.BLAST_LIMIT: ("the run wanted to write to unusually many customers", "单次触达客户过多,已停下待确认"),
+    Reason.BLAST_LIMIT: (
+        "the run wanted to write to unusually many customers",
+        "单次触达客户过多,已停下待确认",
+    ),
     Reason.HOLDOUT: ("is held out to compare with", "对照组,不发送"),
     Reason.TEMPLATE: ("the text could not be rendered for this customer", "模板渲染失败"),
     Reason.DELETED: ("the playbook was deleted", "剧本已删除"),

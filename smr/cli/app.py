@@ -8,6 +8,8 @@ import tempfile
 import traceback
 from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -70,11 +72,30 @@ def _version(asked: bool) -> None:
 
 
 def about(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="The configuration file, for whatever command follows."),
+    ] = None,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version."
     ),
 ) -> None:
     """Reminds customers when what they bought runs out."""
+    if config is not None:
+        context.default_map = _Everywhere(config=config)
+
+
+class _Everywhere(dict[str, Any]):
+    """Default values for a command and whatever commands lie below it."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of an option; below a command, the same values again."""
+        return super().get(key, self if key in COMMANDS or key in BELOW else default)
+
+
+BELOW = frozenset({"list", "show", "cancel", "retry", "upgrade", "check", "backup"})
+"""Commands of command groups."""
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement
 from smr.conditions import model as m
 from smr.conditions.contact import may_reach
 from smr.conditions.purchases import NOW, Who, kept_quantity, of_goods, purchased, refunded_amount
+from smr.currency import decimals
 from smr.events import COUNTED
 from smr.settings import Settings
 from smr.tables import customers, members, messages, named, refunds, stages, supplies, tags
@@ -31,7 +32,6 @@ CustomerColumns = {
     "staff": customers.c.staff_id,
     "store": customers.c.store_id,
 }
-MINOR_UNITS = {"JPY": 1, "KRW": 1, "VND": 1, "CLP": 1, "ISK": 1}
 
 
 def condition_sql(condition: m.Part, who: Who, settings: Settings) -> ColumnElement[bool]:
@@ -104,7 +104,7 @@ def _(condition: m.Spend, who: Who, settings: Settings) -> ColumnElement[Any]:
 
 @holds.register
 def _(condition: m.Spend, who: Who, settings: Settings) -> ColumnElement[bool]:
-    factor = MINOR_UNITS.get(settings.shop.currency, 100)
+    factor = 10 ** decimals(settings.shop.currency)
     bounds = condition.spend
     least = None if bounds.at_least is None else int(-(-bounds.at_least * factor // 1))
     most = None if bounds.at_most is None else int(bounds.at_most * factor // 1)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from smr.conditions import Who, condition_sql, leaf_value
 from smr.conditions import model as m
+from smr.currency import decimals
 from smr.notation import span_text
 from smr.settings import Settings
 from smr.tables import customers
@@ -87,7 +88,8 @@ def _ask(
 
 def _plain(condition: m.Part, value: Any, settings: Settings) -> Any:
     if isinstance(condition, m.Spend):
-        return f"{value / 100:.2f} {settings.shop.currency}"
+        places = decimals(settings.shop.currency)
+        return f"{value / 10**places:.{places}f} {settings.shop.currency}"
     if isinstance(value, datetime):
         return value.astimezone(settings.shop.tz).date().isoformat()
     if isinstance(value, float) and value.is_integer():

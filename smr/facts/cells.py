@@ -18,6 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from smr import clock
+from smr.currency import decimals
 
 LONGEST_KEY = 200
 LONGEST_TEXT = 500
@@ -25,28 +26,6 @@ LONGEST_CONTENT = 10_000
 LARGEST_QUANTITY = 1_000_000
 LARGEST_AMOUNT = 10**15
 YEARS = (1970, 2100)
-WITHOUT_MINOR_UNIT = frozenset(
-    (
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "ISK",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    )
-)
-WITH_THOUSANDTHS = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
-
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,20})?")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _WHOLE_ID = re.compile(r"-?[0-9]{1,30}")
@@ -302,18 +281,13 @@ def read_currency(cell: str) -> str:
 def read_price(cell: str, currency: str) -> int | Decimal:
     """A price in whole minor units of the currency where it is exact, else in major units."""
     price = read_money(cell)
-    minor = price.scaleb(minor_digits(currency))
+    minor = price.scaleb(decimals(currency))
     return int(minor) if minor == minor.to_integral_value() else price
-
-
-def minor_digits(currency: str) -> int:
-    """How many decimals a currency has."""
-    return 0 if currency in WITHOUT_MINOR_UNIT else 3 if currency in WITH_THOUSANDTHS else 2
 
 
 def minor_units(money: Decimal, currency: str) -> int:
     """An amount in whole minor units of its currency, halves away from 0."""
-    return whole(money.scaleb(minor_digits(currency)))
+    return whole(money.scaleb(decimals(currency)))
 
 
 def whole(minor: Decimal) -> int:

@@ -42,15 +42,29 @@ GUARDS: tuple[Guard, ...] = (
 """The guards that judge one candidate by itself; the first that blocks gives the reason."""
 
 
+CONTACT = frozenset({Reason.UNREACHABLE, Reason.OPTED_OUT, Reason.NO_CONSENT})
+"""Reasons why no channel may reach a customer; asked apart only where none may."""
+
+
 def reason_of(
     candidate: Any, bench: Bench, *, without: frozenset[Reason] = frozenset()
 ) -> ColumnElement[Any]:
     """The first guard's reason that blocks a candidate; NULL where none does."""
-    whens = []
+    whens: list[Any] = []
     for guard in GUARDS:
-        blocks = None if guard.reason in without else guard.blocks(candidate, bench)
+        if guard.reason is Reason.UNREACHABLE:
+            whens.append((contact.none_may(candidate, bench), _why_none_may(candidate, bench)))
+        if guard.reason in without or guard.reason in CONTACT:
+            continue
+        blocks = guard.blocks(candidate, bench)
         if blocks is not None:
             whens.append((blocks, str(guard.reason)))
+    return sa.case(*whens, else_=sa.null())
+
+
+def _why_none_may(candidate: Any, bench: Bench) -> ColumnElement[Any]:
+    asked = [(guard.reason, guard.blocks(candidate, bench)) for guard in GUARDS if guard.reason in CONTACT]
+    whens: list[Any] = [(blocks, str(reason)) for reason, blocks in asked if blocks is not None]
     return sa.case(*whens, else_=sa.null())
 
 

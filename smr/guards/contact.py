@@ -12,13 +12,18 @@ from smr.guards.verdict import Bench, customer_of
 
 
 def channel_of(candidate: Any, bench: Bench) -> ColumnElement[Any]:
-    """The first channel of `via` that may reach the customer; NULL where none may."""
+    """The first channel of `via` that may reach the customer; the last one where none of the others may.
+
+    Whether the last one may is what the guards judge.
+    """
     who = customer_of(candidate)
+    *first, last = bench.step.via
     whens = [
         (may_reach(who, channel, bench.playbook.purpose, bench.settings), sa.literal(channel, sa.Text))
-        for channel in bench.step.via
+        for channel in first
     ]
-    return sa.case(*whens, else_=sa.null())
+    otherwise = sa.literal(last, sa.Text)
+    return sa.case(*whens, else_=otherwise) if whens else otherwise
 
 
 def unreachable(candidate: Any, bench: Bench) -> ColumnElement[bool]:
@@ -39,6 +44,11 @@ def opted_out(candidate: Any, bench: Bench) -> ColumnElement[bool]:
 
 def no_consent(candidate: Any, bench: Bench) -> ColumnElement[bool]:
     """No channel may be used: the customer never agreed to it."""
+    return sa.not_(_any_may(candidate, bench))
+
+
+def none_may(candidate: Any, bench: Bench) -> ColumnElement[bool]:
+    """No channel of the step may reach the customer, for one of the reasons here."""
     return sa.not_(_any_may(candidate, bench))
 
 

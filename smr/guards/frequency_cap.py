@@ -49,16 +49,17 @@ def impersonal(settings: Settings) -> list[str]:
 
 def arbitrations(library: Library, settings: Settings) -> Iterator[Any]:
     """The statements that give candidates without room their reason, in the order to be executed."""
+    holdout = any(playbook.holdout for playbook in library.playbooks)
     for playbook in library.playbooks:
         if playbook.status == "live" and playbook.limits.per_customer is not None:
             yield _rounds(playbook.name, playbook.limits.per_customer)
     for name in settings.channel_names:
         cap = settings.channel(name).cap
         if cap is not None:
-            yield _capped((cap,), lambda row, name=name: row.c.channel == name)
+            yield _capped((cap,), lambda row, name=name: row.c.channel == name, holdout)
     if settings.policy.caps:
         many = impersonal(settings)
-        yield _capped(settings.policy.caps, lambda row: row.c.channel.not_in(many))
+        yield _capped(settings.policy.caps, lambda row: row.c.channel.not_in(many), holdout)
 
 
 def _passing(row: Any) -> ColumnElement[bool]:
@@ -71,23 +72,32 @@ def _passing(row: Any) -> ColumnElement[bool]:
     )
 
 
-def _capped(rates: tuple[Rate, ...], counted: Any) -> Any:
+def _prior(row: Any, rate: Rate, counted: Any, holdout: bool) -> ColumnElement[int]:
+    """How many messages count already. Whom a playbook holds out counts as written to by it.
+
+    Otherwise the place of one held out would go to another playbook, and the groups would not compare.
+    """
+    who, made = Who.of(row), named(messages, "made")
+    sent = sa.select(sa.func.count()).select_from(made).where(counted_for(made, who, rate), counted(made))
+    if not holdout:
+        return sent.correlate(row).scalar_subquery()
+    out = named(candidates, "out")
+    judged = sa.type_coerce(out.c.judged_at, sa.BigInteger)
+    held = (
+        sa.select(sa.func.count())
+        .select_from(out)
+        .where(who.owns(out), out.c.state == "held_out", counted(out), judged >= since(rate))
+    )
+    return sent.correlate(row).scalar_subquery() + held.correlate(row).scalar_subquery()
+
+
+def _capped(rates: tuple[Rate, ...], counted: Any, holdout: bool) -> Any:
     row = named(candidates, "row")
-    who = Who.of(row)
     order: dict[str, Any] = {
         "partition_by": [row.c.bucket, row.c.customer_id],
         "order_by": [row.c.priority.desc(), row.c.due_at, row.c.playbook, row.c.step, row.c.anchor],
     }
-    made = named(messages, "made")
-    priors = [
-        sa.select(sa.func.count())
-        .select_from(made)
-        .where(counted_for(made, who, rate), counted(made))
-        .correlate(row)
-        .scalar_subquery()
-        .label(f"prior_{n}")
-        for n, rate in enumerate(rates)
-    ]
+    priors = [_prior(row, rate, counted, holdout).label(f"prior_{n}") for n, rate in enumerate(rates)]
     ranked = (
         sa.select(
             *(row.c[name] for name in KEY),

@@ -14,7 +14,7 @@ from smr import clock
 from smr.conditions import Who
 from smr.conditions.contact import may_reach
 from smr.events import Reason
-from smr.guards.chain import reason_of
+from smr.guards.chain import CONTACT, reason_of
 from smr.guards.frequency_cap import counted_for, impersonal
 from smr.guards.quiet_hours import quiet_now, send_after
 from smr.guards.verdict import Bench, Verdict
@@ -24,8 +24,6 @@ from smr.tables import candidates, messages, named
 
 SKIPPED = frozenset({Reason.NOT_DUE, Reason.BEFORE_PUBLICATION, Reason.QUIET_HOURS})
 """Not asked again: the run decided them, or (quiet hours) the answer is to wait."""
-
-CONTACT = frozenset({Reason.UNREACHABLE, Reason.OPTED_OUT, Reason.NO_CONSENT})
 
 
 def recheck(

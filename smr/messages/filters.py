@@ -17,6 +17,7 @@ from jinja2 import Undefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from smr.currency import decimals
 from smr.messages import values
 from smr.messages.fault import ValueRefused
 
@@ -191,7 +192,7 @@ def money_text(amount: Decimal, currency: str) -> str:
         raise ValueRefused(
             f"money: {currency[:10]!r} is not a currency", "three capital letters, such as CNY"
         )
-    places = values.decimals(currency)
+    places = decimals(currency)
     cents = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
     sign = "-" if cents < 0 else ""
     return f"{sign}{SYMBOLS.get(currency, currency + ' ')}{abs(cents):,f}"
@@ -244,7 +245,7 @@ def _round(value: object, places: object = 0) -> int | Decimal:
     rounded = Decimal(amount).quantize(Decimal(1).scaleb(-kept), ROUND_HALF_UP)
     if isinstance(amount, values.Money):
         return values.money(
-            int(rounded.scaleb(values.decimals(amount.currency)).to_integral_value()), amount.currency
+            int(rounded.scaleb(decimals(amount.currency)).to_integral_value()), amount.currency
         )
     return rounded if kept else int(rounded)
 

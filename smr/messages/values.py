@@ -14,6 +14,7 @@ from decimal import ROUND_FLOOR, Decimal, DecimalException
 from jinja2 import Undefined
 from markupsafe import Markup
 
+from smr.currency import decimals
 from smr.messages.fault import ValueRefused
 
 TEXT_LENGTH = 2_000
@@ -41,25 +42,6 @@ class Money(Decimal):
 def money(minor: int, currency: str) -> Money:
     """An amount in minor units (2590 fen) as Money."""
     return Money.of(Decimal(minor).scaleb(-decimals(currency)), currency)
-
-
-def decimals(currency: str) -> int:
-    """How many decimals amounts of a currency have."""
-    return _DECIMALS.get(currency, 2)
-
-
-_DECIMALS = {
-    "JPY": 0,
-    "KRW": 0,
-    "VND": 0,
-    "CLP": 0,
-    "ISK": 0,
-    "KWD": 3,
-    "BHD": 3,
-    "OMR": 3,
-    "JOD": 3,
-    "TND": 3,
-}
 
 
 def plain(value: object, depth: int = 0) -> object:

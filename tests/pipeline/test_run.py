@@ -343,9 +343,7 @@ ladders:
         assert [tuple(row) for row in connection.execute(question)] == [("ana", "lost"), ("ben", "new")]
 
 
-def test_a_failing_template_stops_that_customers_message_alone(
-    database: Database, shop: World
-) -> None:
+def test_a_failing_template_stops_that_customers_message_alone(database: Database, shop: World) -> None:
     greeting = REFILL.replace("{{ product.name }}", "{{ customer.name }}")
     ana(shop, name=None)
     shop.customer("ben", addresses=BOTH, consent=True)
@@ -373,3 +371,14 @@ def test_a_rebuild_gives_what_the_runs_gave(database: Database, shop: World) -> 
     with database.read() as connection:
         assert connection.execute(question).all() == before
     assert len(before) == 2
+
+
+def test_who_is_held_out_keeps_the_place_from_other_playbooks(database: Database, shop: World) -> None:
+    ana(shop)
+    shop.purchase("ana", "fish", days_ago=12)
+    put(database, shop)
+    held = library(TWO[0], TWO[1] + "holdout: 100%\n")
+    first = run(database, held)
+    assert (first.held_out, first.queued, first.blocked) == (1, 0, {"superseded": 1})
+    assert run(database, held, days=0.1).queued == 0
+    assert run(database, held, days=1).queued == 1
