@@ -1,0 +1,95 @@
+"""Who is a member of what, and since when."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from smr import clock, segments
+from smr.database import Database
+from smr.settings import Settings
+from smr.tables import members, stages
+from tests.library import library
+from tests.worlds import NOW, World, put
+
+SEGMENTS = """
+segments:
+  recent: {where: {last_purchase: {less_than: 30d}}}
+  dear: {where: {all: [{segment: recent}, {tag: vip}]}}
+ladders:
+  lifecycle:
+    - {stage: active, where: {segment: recent}}
+    - {stage: asleep, where: {orders: {at_least: 1}}}
+"""
+
+
+def refresh(database: Database, text: str = SEGMENTS, days: int = 0) -> None:
+    """Bring members and stages up to so many days after NOW."""
+    at = clock.seconds(NOW + timedelta(days=days))
+    with database.write() as connection:
+        segments.refresh(connection, library(segments=text), Settings(), now=at, low=0, high=4095)
+
+
+def stays(database: Database, customer: str = "ana") -> list[tuple[str, int, int | None]]:
+    """A customer's stays in segments: which, and on which days after NOW they began and ended."""
+    question = sa.select(members.c.segment, members.c.entered_at, members.c.left_at)
+    with database.read() as connection:
+        rows = connection.execute(
+            question.where(members.c.customer_id == customer).order_by(*members.c)
+        ).all()
+    return [
+        (segment, (begun - NOW).days, None if ended is None else (ended - NOW).days)
+        for segment, begun, ended in rows
+    ]
+
+
+def stage(database: Database, customer: str) -> list[str]:
+    """The stages at which a customer stands now."""
+    question = sa.select(stages.c.stage).where(stages.c.customer_id == customer, stages.c.left_at.is_(None))
+    with database.read() as connection:
+        return list(connection.execute(question).scalars())
+
+
+def shop() -> World:
+    world = World()
+    world.product("foam", category="洁面")
+    world.customer("ana")
+    world.tag("ana", "vip")
+    world.customer("ben")
+    world.purchase("ana", "foam", days_ago=20)
+    return world
+
+
+def test_ana_enters_leaves_and_enters_again_and_each_stay_is_kept(database: Database) -> None:
+    world = shop()
+    put(database, world)
+    refresh(database)
+    refresh(database, days=11)
+    world.purchase("ana", "foam", days_ago=-12)
+    put(database, world)
+    refresh(database, days=13)
+    assert stays(database) == [("dear", 0, 11), ("dear", 13, None), ("recent", 0, 11), ("recent", 13, None)]
+
+
+def test_a_refresh_that_finds_nothing_new_changes_nothing(database: Database) -> None:
+    put(database, shop())
+    refresh(database)
+    refresh(database, days=1)
+    assert stays(database) == [("dear", 0, None), ("recent", 0, None)]
+
+
+def test_a_segment_that_is_no_longer_written_down_ends(database: Database) -> None:
+    put(database, shop())
+    refresh(database)
+    refresh(database, "segments: {recent: {where: {last_purchase: {less_than: 30d}}}}", days=1)
+    assert stays(database) == [("dear", 0, 1), ("recent", 0, None)]
+
+
+def test_a_ladder_may_use_a_segment_and_whoever_fits_no_rung_stands_nowhere(database: Database) -> None:
+    put(database, shop())
+    refresh(database)
+    assert stage(database, "ana") == ["active"]
+    assert stage(database, "ben") == []
+    refresh(database, days=11)
+    assert stage(database, "ana") == ["asleep"]
