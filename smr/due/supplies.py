@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from smr.conditions.purchases import NOW, Who, category_of, sold
+from smr.conditions.purchases import NOW, Who, category_of, kept, refunded_quantity, sold
 from smr.database import insert_missing, insert_or_update
 from smr.due.catalog import EVERYTHING
 from smr.playbook.model import Library
@@ -28,9 +28,6 @@ HIGH = sa.bindparam("high", type_=sa.Integer)
 RUN = sa.bindparam("run", type_=sa.BigInteger)
 REBUILD = 0
 """The import number of marks that no import made."""
-
-EVERY_PIECE = 1e15
-"""More pieces than any line has: what a refund without a quantity takes back."""
 
 KINDS = {"category": ("category",), "product": ("product",), "both": ("category", "product")}
 """Which kinds of line each `track` follows."""
@@ -118,7 +115,7 @@ def _in_slice(table: sa.Table) -> ColumnElement[bool]:
 
 
 def _buyers(dialect: str) -> Any:
-    taken, back = _taken_customers(), _returned()
+    taken = _taken_customers()
     line = purchases.alias()
     orders = (
         sa.select(
@@ -128,8 +125,8 @@ def _buyers(dialect: str) -> Any:
             sa.func.min(line.c.purchased_at).label("first"),
             sa.func.max(line.c.purchased_at).label("last"),
         )
-        .select_from(taken.join(line, Who.of(taken).owns(line)).outerjoin(back, _of_line(line, back)))
-        .where(sold(line), line.c.quantity > sa.func.coalesce(back.c.quantity, 0.0))
+        .select_from(taken.join(line, Who.of(taken).owns(line)))
+        .where(kept(line))
         .group_by(line.c.bucket, line.c.customer_id, line.c.order_id)
         .subquery("orders")
     )
@@ -213,14 +210,12 @@ def _supplies(dialect: str, kind: str) -> Any:
 
 def _lines(kind: str) -> sa.Select[Any]:
     """Kept purchase lines of taken customers, each with its line and how many seconds it lasts."""
-    taken, goods, back = _taken_customers(), _goods(kind), _returned()
+    taken, goods = _taken_customers(), _goods(kind)
     bought = purchases.alias()
-    quantity = bought.c.quantity - sa.func.coalesce(back.c.quantity, 0.0)
+    quantity = bought.c.quantity - refunded_quantity(bought)
     delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)
-    joined = (
-        taken.join(bought, Who.of(taken).owns(bought))
-        .join(goods, goods.c.product_id == bought.c.product_id)
-        .outerjoin(back, _of_line(bought, back))
+    joined = taken.join(bought, Who.of(taken).owns(bought)).join(
+        goods, goods.c.product_id == bought.c.product_id
     )
     return (
         sa.select(
@@ -273,24 +268,6 @@ def _goods(kind: str) -> sa.Subquery:
         .where(unit_lasts.is_not(None), line.is_not(None))
         .subquery("goods")
     )
-
-
-def _returned() -> sa.Subquery:
-    """What taken customers gave back by now, line by line; a refund without a quantity takes all."""
-    back, taken = refunds.alias(), _taken_customers()
-    key = (back.c.bucket, back.c.customer_id, back.c.order_id, back.c.product_id, back.c.line_no)
-    return (
-        sa.select(*key, sa.func.sum(sa.func.coalesce(back.c.quantity, EVERY_PIECE)).label("quantity"))
-        .select_from(taken.join(back, Who.of(taken).owns(back)))
-        .where(back.c.refunded_at <= NOW)
-        .group_by(*key)
-        .subquery("back")
-    )
-
-
-def _of_line(bought: Any, back: Any) -> ColumnElement[bool]:
-    names = ("order_id", "product_id", "line_no")
-    return sa.and_(Who.of(bought).owns(back), *(back.c[name] == bought.c[name] for name in names))
 
 
 def _done() -> Any:
