@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from smr.tables import BUCKETS, changed_customers, customers
 
 CUSTOMERS_A_SLICE = 250_000
-CHANGES_A_SLICE = 20_000
+CHANGES_A_SLICE = 10_000
 
 
 class Slice(NamedTuple):
