@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -336,4 +335,4 @@ _FIRST = f"kind = 'category' AND line = '{CATEGORIES[0]}'"
 
 def _expect(holds: bool, what: str) -> None:
     if not holds:
-        sys.exit(f"benchmark: expected that {what}, but it did not")
+        raise RuntimeError(f"expected that {what}, but it did not")
