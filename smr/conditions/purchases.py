@@ -48,24 +48,29 @@ def refunded_amount(line: FromClause) -> ColumnElement[int]:
 
 
 def _of_line(value: ColumnElement[Any], line: FromClause, back: FromClause) -> ColumnElement[Any]:
-    return (
-        sa.select(value)
-        .where(
-            Who.of(line).owns(back),
-            back.c.order_id == line.c.order_id,
-            back.c.product_id == line.c.product_id,
-            back.c.line_no == line.c.line_no,
-            back.c.refunded_at <= NOW,
-        )
-        .correlate(line)
-        .scalar_subquery()
+    return sa.select(value).where(_same_line(line, back)).correlate(line).scalar_subquery()
+
+
+def _same_line(line: FromClause, back: FromClause) -> ColumnElement[bool]:
+    return sa.and_(
+        Who.of(line).owns(back),
+        back.c.order_id == line.c.order_id,
+        back.c.product_id == line.c.product_id,
+        back.c.line_no == line.c.line_no,
+        back.c.refunded_at <= NOW,
     )
+
+
+def has_refunds(line: FromClause) -> ColumnElement[bool]:
+    """Whether anything of a line was taken back: quicker to ask than how much, and mostly no."""
+    back = named(refunds, "any_back")
+    return sa.select(sa.literal(1)).select_from(back).where(_same_line(line, back)).correlate(line).exists()
 
 
 def kept_quantity(line: FromClause) -> ColumnElement[float]:
     """Pieces of a line that the customer kept, never below zero."""
     left = line.c.quantity - refunded_quantity(line)
-    return sa.case((left > 0, left), else_=0.0)
+    return sa.case((sa.not_(has_refunds(line)), line.c.quantity), (left > 0, left), else_=0.0)
 
 
 def sold(line: FromClause) -> ColumnElement[bool]:
@@ -75,7 +80,8 @@ def sold(line: FromClause) -> ColumnElement[bool]:
 
 def kept(line: FromClause) -> ColumnElement[bool]:
     """Whether a line is a sale known by now of which something was kept."""
-    return sa.and_(sold(line), line.c.quantity > refunded_quantity(line))
+    something = sa.or_(sa.not_(has_refunds(line)), line.c.quantity > refunded_quantity(line))
+    return sa.and_(sold(line), something)
 
 
 def category_of(product: FromClause, entry: FromClause) -> ColumnElement[str]:

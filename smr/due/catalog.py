@@ -40,7 +40,7 @@ def _key(row: dict[str, Any]) -> tuple[str, str]:
 
 def _rows(catalog: Catalog) -> list[dict[str, Any]]:
     stated = catalog.cycles
-    rows = []
+    rows = [_row("track", catalog.track, None, False)]
     if stated.default is not None:
         rows.append(_row("default", EVERYTHING, stated.default.lasts, stated.default.learn))
     for name, cycle in stated.categories.items():

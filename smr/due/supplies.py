@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from smr.conditions.purchases import NOW, Who, category_of, kept, refunded_quantity, sold
+from smr.conditions.purchases import NOW, Who, category_of, kept, kept_quantity, sold
 from smr.database import insert_missing, insert_or_update
 from smr.due.catalog import EVERYTHING
 from smr.playbook.model import Library
@@ -57,6 +57,9 @@ def refresh(connection: Connection, library: Library, *, now: int, run_id: int, 
     taken = connection.execute(_take(), bound).rowcount
     if not taken:
         return 0
+    if connection.execute(_may_end(), bound).first() is not None:
+        for statement in _forgetting(library.catalog.track):
+            connection.execute(statement, bound)
     for statement in _statements(connection.dialect.name, library.catalog.track):
         connection.execute(statement, bound)
     return int(taken)
@@ -89,10 +92,20 @@ def _take() -> Any:
 
 @cache
 def _statements(dialect: str, track: str) -> list[Any]:
-    kinds = KINDS[track]
-    found: list[Any] = [_forget_buyers(), _buyers(dialect), _forget_untracked(kinds), _forget_returned()]
-    found += [_supplies(dialect, kind) for kind in kinds]
-    return [*found, _done()]
+    return [_buyers(dialect), *(_supplies(dialect, kind) for kind in KINDS[track]), _done()]
+
+
+@cache
+def _forgetting(track: str) -> list[Any]:
+    return [_forget_buyers(), _forget_untracked(KINDS[track]), _forget_returned()]
+
+
+def _may_end() -> sa.Select[Any]:
+    """Whether any supply of the taken customers may have come to an end: by a refund, or by a rebuild."""
+    mark, back = changed_customers, refunds.alias()
+    returned = sa.select(sa.literal(1)).select_from(back).where(Who.of(mark).owns(back)).exists()
+    taken = sa.and_(mark.c.bucket.between(LOW, HIGH), mark.c.taken_by == RUN)
+    return sa.select(sa.literal(1)).where(taken, sa.or_(mark.c.import_id == REBUILD, returned)).limit(1)
 
 
 def _taken(source: Any) -> ColumnElement[bool]:
@@ -212,7 +225,7 @@ def _lines(kind: str) -> sa.Select[Any]:
     """Kept purchase lines of taken customers, each with its line and how many seconds it lasts."""
     taken, goods = _taken_customers(), _goods(kind)
     bought = purchases.alias()
-    quantity = bought.c.quantity - refunded_quantity(bought)
+    quantity = kept_quantity(bought)
     delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)
     joined = taken.join(bought, Who.of(taken).owns(bought)).join(
         goods, goods.c.product_id == bought.c.product_id

@@ -94,7 +94,7 @@ def _asks(bench: Bench) -> str:
         book.status,
         book.trigger,
         book.who,
-        book.stop_when,
+        purchases.own_stops(book),
         book.purpose,
         book.backfill,
         step.when,

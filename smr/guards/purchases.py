@@ -12,7 +12,16 @@ from smr.conditions.model import Goods
 from smr.conditions.purchases import kept, line_products, of_goods, sold
 from smr.guards.timeliness import RUN
 from smr.guards.verdict import Bench, customer_of
-from smr.playbook.model import Purchased, RunsOut, StopOnCondition, StopOnPurchase, StopOnRefund
+from smr.playbook.model import (
+    Playbook,
+    Purchased,
+    RunsOut,
+    Stop,
+    StopOnCondition,
+    StopOnPurchase,
+    StopOnRefund,
+    Trigger,
+)
 from smr.tables import named, purchases, refunds
 
 
@@ -36,9 +45,32 @@ def bought_already(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
             candidate, lambda line: [line_products(candidate.c.kind, candidate.c.line, line.c.product_id)]
         )
         found.append(sa.and_(_decided_earlier(candidate), later))
-    stops = bench.playbook.stop_when
-    found += [_later_goods(candidate, stop.purchase) for stop in stops if isinstance(stop, StopOnPurchase)]
+    found += [
+        _later_goods(candidate, stop.purchase)
+        for stop in own_stops(bench.playbook)
+        if isinstance(stop, StopOnPurchase)
+    ]
     return sa.or_(*found) if found else None
+
+
+def own_stops(playbook: Playbook) -> tuple[Stop, ...]:
+    """What stop_when asks beyond what its trigger implies.
+
+    Of one line that runs out, a later purchase of the same line stops the reminder anyhow.
+    """
+    implied = _implied(playbook.trigger)
+    return tuple(
+        stop
+        for stop in playbook.stop_when
+        if not (isinstance(stop, StopOnPurchase) and stop.purchase == implied)
+    )
+
+
+def _implied(trigger: Trigger) -> Goods | None:
+    if not isinstance(trigger, RunsOut):
+        return None
+    named = (*(trigger.runs_out.category or ()), *(trigger.runs_out.product or ()))
+    return trigger.runs_out if len(named) == 1 else None
 
 
 def _decided_earlier(candidate: Any) -> ColumnElement[bool]:
