@@ -106,7 +106,6 @@ def upgrade() -> None:
     )
     _customer_owned(
         "buyers",
-        sa.Column("orders", sa.Integer, nullable=False),
         sa.Column("first_purchased_at", Utc, nullable=False),
         sa.Column("last_purchased_at", Utc, nullable=False),
     )

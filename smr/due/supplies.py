@@ -130,27 +130,18 @@ def _in_slice(table: sa.Table) -> ColumnElement[bool]:
 def _buyers(dialect: str) -> Any:
     taken = _taken_customers()
     line = purchases.alias()
-    orders = (
+    select = (
         sa.select(
-            line.c.bucket,
-            line.c.customer_id,
-            line.c.order_id,
-            sa.func.min(line.c.purchased_at).label("first"),
-            sa.func.max(line.c.purchased_at).label("last"),
+            taken.c.bucket,
+            taken.c.customer_id,
+            sa.func.min(line.c.purchased_at),
+            sa.func.max(line.c.purchased_at),
         )
         .select_from(taken.join(line, Who.of(taken).owns(line)))
         .where(kept(line))
-        .group_by(line.c.bucket, line.c.customer_id, line.c.order_id)
-        .subquery("orders")
+        .group_by(taken.c.bucket, taken.c.customer_id)
     )
-    select = sa.select(
-        orders.c.bucket,
-        orders.c.customer_id,
-        sa.func.count(),
-        sa.func.min(orders.c.first),
-        sa.func.max(orders.c.last),
-    ).group_by(orders.c.bucket, orders.c.customer_id)
-    columns = ["bucket", "customer_id", "orders", "first_purchased_at", "last_purchased_at"]
+    columns = ["bucket", "customer_id", "first_purchased_at", "last_purchased_at"]
     return insert_or_update(dialect, buyers, columns=columns, select=select, update=columns[2:])
 
 

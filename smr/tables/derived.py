@@ -21,7 +21,6 @@ changed_customers = customer_owned(
 # Customers with at least one purchase.
 buyers = customer_owned(
     "buyers",
-    sa.Column("orders", sa.Integer, nullable=False),
     sa.Column("first_purchased_at", Utc, nullable=False),
     sa.Column("last_purchased_at", Utc, nullable=False),
 )

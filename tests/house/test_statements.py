@@ -18,7 +18,7 @@ def _same(one: Any, other: Any) -> Any:
 
 
 def _into_buyers(select: Any) -> Any:
-    names = ["bucket", "customer_id", "orders", "first_purchased_at", "last_purchased_at"]
+    names = ["bucket", "customer_id", "first_purchased_at", "last_purchased_at"]
     return insert_missing("sqlite", buyers, columns=names, select=select)
 
 
