@@ -150,7 +150,7 @@ def parse_whole(value: Any) -> int:
         return value
     text = _text(value)
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a whole number")
+        raise ValueError(f"{text!r} is not a whole number; write plain digits, such as 50")
     return int(text)
 
 

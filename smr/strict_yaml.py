@@ -42,6 +42,7 @@ Mark = Any
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FULL_WIDTH_COLON = "\uff1a"
+_IN_BRACES = re.compile(r"\{[^{}'\"]*" + _FULL_WIDTH_COLON)
 _NULLS = frozenset({"", "~", "null"})
 
 
@@ -312,7 +313,7 @@ class _Builder:
             self.report(event.start_mark, "bad_key", "a key is empty", "name it, or put the text in quotes")
         level.key = key
         path = (*level.path, key)
-        if key in level.data:
+        if path in self.keys:
             self.duplicate(event, path)
             level.doubled += 1
             level.key = f"{key} ({level.doubled})"
@@ -404,10 +405,11 @@ class _Builder:
         return self.fault(mark, "yaml_syntax", what, fix + self.full_width(mark.line + 1 if mark else 0))
 
     def full_width(self, line: int) -> str:
-        """A hint where the line, or the one before, has a full-width colon and no other."""
+        """A hint where the line, or the one before, has a full-width colon alone, or one inside { }."""
         for number in (line, line - 1):
             text = self.lines[number - 1] if 0 < number <= len(self.lines) else ""
-            if _FULL_WIDTH_COLON in text and ": " not in text and not text.endswith(":"):
+            lone = ": " not in text and not text.endswith(":")
+            if _FULL_WIDTH_COLON in text and (lone or _IN_BRACES.search(text)):
                 fix = f"write an ordinary : and a space instead of the full-width {_FULL_WIDTH_COLON}"
                 return f"; in line {number} {fix}"
         return ""

@@ -286,7 +286,7 @@ def _repeats(one: _Found, fix: str) -> bool:
 
 def _words(one: _Found) -> tuple[str, str, str]:
     if one.kind in _SHAPES:
-        return "type", f"expected {_SHAPES[one.kind]}, found {_kind(one.value)}", ""
+        return "type", f"expected {_SHAPES[one.kind]}, found {_kind(one.value)}", _SHAPED.get(one.kind, "")
     if one.kind in _BOUNDS:
         limit = next(iter(one.context.values()), "")
         return "range", _BOUNDS[one.kind].format(_bound(one, limit)), ""
@@ -351,6 +351,12 @@ def _kind(value: Any) -> str:
     )
 
 
+_SHAPED = {
+    "list_type": "write it in [ ], or on lines of its own that begin with -",
+    "tuple_type": "write it in [ ], or on lines of its own that begin with -",
+    "dict_type": "write keys with their values, such as {key: value}",
+    "model_type": "write keys with their values, such as {key: value}",
+}
 _SHAPES = {
     "string_type": "a text",
     "dict_type": "a mapping of keys and values",

@@ -46,6 +46,13 @@ def import_facts(
 ) -> None:
     """Import facts from files or from a source; importing the same again changes nothing."""
     shop = open_shop(config)
+    if config is None and not Path("config.yaml").exists():
+        told = shop.settings.shop
+        talk.print(
+            f"There is no config.yaml here: times without an offset are read as {told.zone}, money as "
+            f"{told.currency}. Not yours? Write one first: smr init",
+            markup=False,
+        )
     at = shop.now(now)
     if what == "source" and files and source is None:
         source, what, files = files[0], None, files[1:]

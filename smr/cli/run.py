@@ -89,6 +89,13 @@ def plan(
     show_report(report, shop.settings.shop.language, planned=True)
     for message in made:
         show_message(message)
+    _way_to_customers(report)
+    failed = sum(isinstance(message, FailedMessage) for message in made)
+    if failed:
+        talk.print(
+            f"\n{failed} of these {len(made)} samples cannot be rendered. Accepted counts such messages; "
+            "a run blocks each of them (template)."
+        )
     talk.print("Nothing was written. `smr run` does this for real.")
 
 
@@ -113,7 +120,8 @@ def show_report(report: RunReport, language: str, *, planned: bool = False) -> N
     )
     if report.settled:
         facts.print(
-            f"{report.settled:,} more reminders are due but were settled by earlier runs: each is made once."
+            f"{report.settled:,} more {'reminder is' if report.settled == 1 else 'reminders are'} due but "
+            f"settled by earlier runs: each is made once."
         )
     if not report.verdicts:
         if not report.settled:
@@ -127,11 +135,11 @@ def show_report(report: RunReport, language: str, *, planned: bool = False) -> N
 def _by_step(report: RunReport) -> Table:
     table = Table(title=None, box=None, pad_edge=False)
     for name in ("playbook", "step"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("accepted", "held out", "blocked", "expired"):
         table.add_column(name, justify="right")
     if report.before is not None:
-        table.add_column("accepted last time", justify="right")
+        table.add_column("last run", justify="right")
     for playbook, step in sorted({(playbook, step) for playbook, step, _ in report.verdicts}):
         counts = {verdict: n for (p, s, verdict), n in report.verdicts.items() if (p, s) == (playbook, step)}
         blocked = sum(n for verdict, n in counts.items() if verdict not in {ACCEPTED, HELD_OUT, EXPIRED})
@@ -192,10 +200,20 @@ def _under_way(other: runs.UnderWay, as_json: bool) -> None:
 def _next_steps(report: RunReport) -> None:
     if report.queued:
         talk.print("Send them with `smr deliver`; look at them with `smr outbox list`.")
-    unconsented = report.blocked.get("no_consent", 0) + report.blocked.get("unreachable", 0)
-    if unconsented and not report.accepted:
+    _way_to_customers(report)
+    if report.failed:
         talk.print(
-            f"{unconsented:,} customers cannot be written to: import addresses (smr import customers) and "
-            "consents (smr import consents), or say in config.yaml what the channel may assume "
+            "Some texts could not be rendered: `smr explain CUSTOMER` says which word had no value, and "
+            "`smr check` where a default is missing."
+        )
+
+
+def _way_to_customers(report: RunReport) -> None:
+    """Say what is missing where nobody can be written to."""
+    unconsented = report.blocked.get("no_consent", 0) + report.blocked.get("unreachable", 0)
+    if unconsented and not report.accepted and not report.settled:
+        talk.print(
+            f"{unconsented:,} reminders lack an address or a consent: import addresses (smr import "
+            "customers) and consents (smr import consents), or say in config.yaml what a channel assumes "
             "(channels.NAME.consent: opt_out, channels.NAME.address: customer_id)."
         )

@@ -7,7 +7,7 @@ stages there up to `now`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from smr import clock, due, guards, segments
 from smr.conditions import Who
+from smr.conditions.purchases import kept
 from smr.database import Database
 from smr.due.triggers import cron_times
 from smr.due.window import Today
@@ -25,7 +26,7 @@ from smr.explain.leaves import Leaf, leaves
 from smr.guards import contact, quiet_hours
 from smr.guards.frequency_cap import counted_for, impersonal
 from smr.guards.holdout import held_out
-from smr.playbook.model import Library, OnDate, Playbook, Scheduled, Step
+from smr.playbook.model import Library, OnDate, Playbook, Purchased, RunsOut, Scheduled, Step
 from smr.publication import live_since, publish
 from smr.settings import Settings
 from smr.tables import (
@@ -118,6 +119,12 @@ class Explanation:
     caps: tuple[tuple[str, int, int], ...]
     playbooks: tuple[PlaybookView, ...]
     next_at: datetime | None = field(default=None)
+
+
+def _send(playbook: Playbook, step: Step) -> str:
+    """When a step is due, as an operator writes it."""
+    bought = isinstance(playbook.trigger, Purchased | RunsOut)
+    return str(replace(step.send, base="purchase") if bought and step.send.base == "anchor" else step.send)
 
 
 def explain(
@@ -223,7 +230,7 @@ class _Asking:
     def _idle(self, playbook: Playbook, step: Step) -> StepView:
         next_at = self._next_time(playbook, step)
         return StepView(
-            playbook.name, playbook.shown, playbook.status, step.name, str(step.send), next_at=next_at
+            playbook.name, playbook.shown, playbook.status, step.name, _send(playbook, step), next_at=next_at
         )
 
     def _judged(
@@ -269,7 +276,7 @@ class _Asking:
             playbook.shown,
             playbook.status,
             step.name,
-            str(step.send),
+            _send(playbook, step),
             row.anchor,
             _moment(row.anchor_at),
             row.line,
@@ -367,8 +374,10 @@ class _Asking:
         )
 
     def _orders(self) -> int:
+        """As the condition `orders` counts them: known by now, and something of each was kept."""
         bought = sa.select(sa.func.count(purchases.c.order_id.distinct()))
-        return int(self.connection.execute(bought.where(_of(purchases, self.customer))).scalar_one())
+        counted = bought.where(_of(purchases, self.customer), kept(purchases))
+        return int(self.connection.execute(counted, self.bound).scalar_one())
 
     def _names(self, table: sa.Table, column: sa.Column[Any]) -> tuple[str, ...]:
         found = sa.select(column).where(_of(table, self.customer), table.c.left_at.is_(None)).order_by(column)

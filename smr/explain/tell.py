@@ -12,9 +12,9 @@ from smr.explain.leaves import Leaf
 from smr.words import reason_in
 
 ENGLISH = {
-    "customer": "{id}{name}: {orders} orders; segments: {segments}; stages: {stages}; tags: {tags}",
+    "customer": "{id}{name}: orders {orders}; segments: {segments}; stages: {stages}; tags: {tags}",
     "none": "none",
-    "supply": "{line}: {quantity:g} × {product} bought on {bought} ({purchases} purchases); "
+    "supply": "{line}: {quantity:g} × {product} bought on {bought} (purchases so far: {purchases}); "
     "one unit lasts {lasts:g} days ({basis}); runs out {runs_out}",
     "no_supply": "No followed supply: nothing bought whose cycle the catalog knows.",
     "caps": "written to so far: {caps}",
@@ -30,6 +30,7 @@ ENGLISH = {
     "bought": ", from order {order} of {anchor}",
     "sent": "message {state} on {channel}, {at}: it is not made a second time",
     "blocked": "✗ not sent: {reason} — {words}",
+    "would_block": "✗ would not be sent as things stand: {reason} — {words}",
     "also": "also: {reasons}",
     "passed": "passed: {reasons}",
     "held_out": "✗ not sent: held_out — {words}",
@@ -44,33 +45,34 @@ ENGLISH = {
     "default": "the catalog's default",
 }
 CHINESE = {
-    "customer": "{id}{name}:{orders} 个订单;分群:{segments};阶段:{stages};标签:{tags}",
+    "customer": "{id}{name}：{orders} 个订单；人群：{segments}；阶段：{stages}；标签：{tags}",
     "none": "无",
-    "supply": "{line}:{bought} 购买 {product} × {quantity:g}(共 {purchases} 次);"
-    "每单位可用 {lasts:g} 天({basis});预计 {runs_out} 用完",
-    "no_supply": "没有可跟踪的消耗:所购商品在商品目录中没有周期。",
-    "caps": "近期已触达:{caps}",
-    "cap": "{used} 次(上限 {rate})",
-    "playbook": "{title}({name})[{status}]",
+    "supply": "{line}：{bought} 购买 {product} × {quantity:g}（共 {purchases} 次）；"
+    "每单位可用 {lasts:g} 天（{basis}）；预计 {runs_out} 用完",
+    "no_supply": "没有可跟踪的消耗：所购商品在商品目录中没有周期。",
+    "caps": "近期已触达：{caps}",
+    "cap": "{used} 次（上限 {rate}）",
+    "playbook": "{title}（{name}）[{status}]",
     "who": "人群条件",
     "when": "步骤 {step} 的条件",
     "value": "实际值 {value}",
-    "idle": "{step}({send}):目前没有触发{next}",
-    "ahead": "{step}({send}):还没到期,将于 {due} 到期{line}",
-    "due": "{step}({send}):{due} 起到期{line}",
-    "line": ",因为 {anchor} 购买的{line}将于 {runs_out} 用完",
-    "bought": ",来自 {anchor} 的订单 {order}",
-    "sent": "{channel} 上的消息状态为 {state}({at}),不会重复生成",
-    "blocked": "✗ 不发送:{reason} — {words}",
-    "also": "同时还有:{reasons}",
-    "passed": "已通过:{reasons}",
-    "held_out": "✗ 不发送:held_out — {words}",
+    "idle": "{step}（{send}）：目前没有触发{next}",
+    "ahead": "{step}（{send}）：还没到期，将于 {due} 到期{line}",
+    "due": "{step}（{send}）：{due} 起到期{line}",
+    "line": "，因为 {anchor} 购买的{line}将于 {runs_out} 用完",
+    "bought": "，来自 {anchor} 的订单 {order}",
+    "sent": "{channel} 上的消息状态为 {state}（{at}），不会重复生成",
+    "blocked": "✗ 不发送：{reason} — {words}",
+    "would_block": "✗ 按目前情况不会发送：{reason} — {words}",
+    "also": "同时还有：{reasons}",
+    "passed": "已通过：{reasons}",
+    "held_out": "✗ 不发送：held_out — {words}",
     "free": "✓ 可以通过 {channel} 发送",
-    "waits": ",等待免打扰时段结束:{until}",
-    "verdict": "上次运行({at}):{state}{reason}",
-    "next": ";下一次:{at}",
-    "next_at": "下一个可能的触达时间:{at}",
-    "nothing": "按目前情况,没有即将发生的触达。",
+    "waits": "，等待免打扰时段结束：{until}",
+    "verdict": "上次运行（{at}）：{state}{reason}",
+    "next": "；下一次：{at}",
+    "next_at": "下一个可能的触达时间：{at}",
+    "nothing": "按目前情况，没有即将发生的触达。",
     "category": "按类目周期",
     "product": "按商品周期",
     "default": "按默认周期",
@@ -179,7 +181,8 @@ class _Teller:
     def verdict(self, view: StepView) -> Iterator[str]:
         if view.blocks:
             first, *others = view.blocks
-            yield self.say("blocked", reason=first, words=reason_in(self.language, first))
+            said = "blocked" if view.is_due else "would_block"
+            yield self.say(said, reason=first, words=reason_in(self.language, first))
             if others:
                 yield self.say("also", reasons=", ".join(others))
         elif view.held_out:

@@ -126,6 +126,7 @@ def _mapping_faults(source: str, kind: str, header: Sequence[str], mapping: Mapp
 
 
 def _missing(source: str, kind: str, header: Sequence[str], name: str) -> Fault:
-    fix = f"{did_you_mean(name, [column for column in header if column])} "
-    fix += f"To map it, write in config.yaml: import: {{columns: {{{kind}: {{{name}: YOUR COLUMN}}}}}}"
+    hint = did_you_mean(name, [column for column in header if column])
+    fix = f"{hint}; " if hint else ""
+    fix += f"to map it, write in config.yaml: import: {{columns: {{{kind}: {{{name}: YOUR COLUMN}}}}}}"
     return Fault(source, 1, 0, "", "missing_column", f"there is no column {name!r}", fix)

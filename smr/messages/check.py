@@ -83,8 +83,14 @@ class _Check:
             known = context.find(path)
             if known is not None and known.missing and not wrong.get(path):
                 what = f"some customers have no {path}: the message would not be sent to them"
-                fix = f'add a default: {{{{ {path} | default("{_instead(path)}") }}}}'
+                fix = f'add a default: {{{{ {path} | default("{self.instead(path)}") }}}}'
                 yield self.fault(source, line, VARIABLE, what, fix, warning=True, word=path)
+
+    def instead(self, path: str) -> str:
+        """What might stand where a customer has no such value."""
+        if path != "customer.name":
+            return "…"
+        return "亲" if self.settings.shop.language == "zh" else "there"
 
     def wrong(self, path: str) -> tuple[str, str, bool] | None:
         """What is wrong with a name here, what to do, and whether that is only a warning."""
@@ -143,10 +149,6 @@ class _Check:
         inside = f"line {line} of the text: " if line and "\n" in source.text.strip("\n") else ""
         document = self.library.document(self.playbook.name)
         return document.fault(source.path, code, inside + what, fix, warning=warning)
-
-
-def _instead(path: str) -> str:
-    return "亲" if path == "customer.name" else "…"
 
 
 def _in(length: Length, unit: str) -> int:

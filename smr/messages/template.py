@@ -122,7 +122,8 @@ def _syntax_words(message: str) -> tuple[str, str]:
         return message[
             :200
         ], "close it: each {% if %} needs its {% endif %}, each {% for %} its {% endfor %}, each {{ its }}"
-    return message[:200], ""
+    fix = "write a value as {{ customer.name }}, a choice as {% if … %}…{% endif %}"
+    return message[:200], fix
 
 
 def _assembled(

@@ -39,7 +39,11 @@ def test_an_import_tells_what_it_did(folder: Path) -> None:
         "refused",
     ]
     assert first.stdout.splitlines()[1].split() == ["sales.csv", "1", "1", "0", "0", "0"]
-    assert first.stderr == "sales.csv: columns smr does not know are left out: till\n"
+    assert first.stderr == (
+        "There is no config.yaml here: times without an offset are read as Asia/Shanghai, money as CNY. "
+        "Not yours? Write one first: smr init\n"
+        "sales.csv: columns smr does not know are left out: till\n"
+    )
     told = json.loads(second.stdout)
     assert (told["kind"], told["rows"], told["new"], told["unchanged"]) == ("purchases", 1, 0, 1)
 

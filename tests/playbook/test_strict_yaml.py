@@ -113,3 +113,8 @@ def test_no_text_ends_in_a_traceback(text: str) -> None:
         assert all(fault.code and fault.what for fault in error.faults)
     else:
         assert isinstance(document.data, dict)
+
+
+def test_a_key_that_looks_like_the_name_of_a_doubled_one_is_no_fault_of_its_own() -> None:
+    document = read_yaml("a: 1\na: 2\na (1): 3\n", "x.yaml")
+    assert [fault.code for fault in document.faults] == ["duplicate_key"]
