@@ -22,6 +22,8 @@ UNITS = {"m": 60, "h": 3600, "d": clock.DAY, "w": 7 * clock.DAY}
 LONGEST = 3660 * clock.DAY
 _SPAN = re.compile(r"([0-9]{1,6})(m|h|d|w)")
 _RATE = re.compile(r"([0-9]{1,6}) per (\S+)")
+PACES = {"second": 1, "minute": 60, "hour": 3600, "day": clock.DAY}
+_PACE = re.compile(rf"([0-9]{{1,7}}) per ({'|'.join(PACES)})")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _SEND = re.compile(r"(?:(?P<on>on)|(?P<span>\S+) (?P<side>before|after)) (?P<base>[\w-]+)")
@@ -98,6 +100,24 @@ def parse_rate(value: Any) -> Rate:
     if not 1 <= count <= 1000:
         raise ValueError(f"{text!r} is out of range; a rate allows from 1 to 1000")
     return Rate(count, parse_span(found[2]))
+
+
+def parse_pace(value: Any) -> Rate:
+    """`50 per second`, `600 per minute`: how fast a channel may be."""
+    text = _text(value)
+    found = _PACE.fullmatch(text)
+    if not found:
+        raise ValueError(
+            f"{text!r} is not a rate; write how many per second, minute, hour or day, such as 50 per second"
+        )
+    if int(found[1]) < 1:
+        raise ValueError(f"{text!r} is out of range; a rate allows at least 1")
+    return Rate(int(found[1]), PACES[found[2]])
+
+
+def pace_text(rate: Rate) -> str:
+    """A channel's rate as an operator would write it."""
+    return f"{rate.count} per {next(name for name, span in PACES.items() if span == rate.span)}"
 
 
 def parse_share(value: Any) -> float:
@@ -214,6 +234,18 @@ RateText = Annotated[
     BeforeValidator(parse_rate),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\d+ per \d+(m|h|d|w)$", "examples": ["1 per 20d"]}),
+]
+PaceText = Annotated[
+    Rate,
+    BeforeValidator(parse_pace),
+    PlainSerializer(pace_text, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d+ per (second|minute|hour|day)$",
+            "examples": ["50 per second", "600 per minute"],
+        }
+    ),
 ]
 Share = Annotated[
     float,

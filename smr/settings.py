@@ -18,12 +18,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    create_model,
+    model_validator,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from smr import clock
-from smr.errors import Fault, FaultsError
+from smr.channel_kinds import kind_of, kinds
+from smr.errors import Fault, FaultsError, OperatorError, did_you_mean
 from smr.notation import Flag, Rate, RateText, Share, Span, TimeOfDay, Whole
 from smr.strict_yaml import Document, Steps, read_text, read_yaml
 from smr.typed import UnfitValueError, typed
@@ -147,9 +157,11 @@ class PolicySettings(Part):
 
 
 class ChannelSettings(Part):
-    """One channel: which adapter, and what it needs."""
+    """One channel: which adapter, and what every adapter knows. Each kind adds its own keys."""
 
-    kind: Literal["file"] = Field("file", description="the adapter")
+    kind: str = Field(
+        "file", description="the adapter: file, webhook, email, broker, or one installed beside"
+    )
     consent: Literal["required", "opt_out"] = Field(
         "required", description="required: only with a recorded consent; opt_out: unless refused"
     )
@@ -160,6 +172,24 @@ class ChannelSettings(Part):
     cap: RateText | None = Field(None, description="at most so many messages per customer on this channel")
     personal: Flag | None = Field(None, description="false: one text goes to many (such as Moments)")
     max_length: Whole | None = Field(None, ge=1, description="longest text, in characters")
+
+
+def _by_kind(value: Any) -> Any:
+    """A channel's entry as the settings of its kind."""
+    return settings_of(value).model_validate(value) if isinstance(value, dict) else value
+
+
+def settings_of(entry: Mapping[str, Any]) -> type[ChannelSettings]:
+    """The model of a channel's entry, by its `kind`. Raises OperatorError for a kind nobody provides."""
+    found = kind_of(str(entry.get("kind", "file"))).settings
+    if not issubclass(found, ChannelSettings):
+        raise OperatorError(
+            f"channels: {found.__name__} is not made from ChannelSettings; its package is faulty"
+        )
+    return found
+
+
+AnyChannel = Annotated[SerializeAsAny[ChannelSettings], BeforeValidator(_by_kind)]
 
 
 class FilesSettings(Part):
@@ -199,7 +229,7 @@ class Settings(Part):
     playbooks: SomePath = Field(Path("playbooks"), description="the folder of playbooks")
     shop: ShopSettings = ShopSettings()
     policy: PolicySettings = PolicySettings()
-    channels: dict[str, ChannelSettings] = Field(default_factory=dict)
+    channels: dict[str, AnyChannel] = Field(default_factory=dict)
     files: FilesSettings = FilesSettings()
     imports: ImportSettings = Field(ImportSettings(), alias="import")
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
@@ -247,19 +277,57 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     chosen = path if path is not None else (CONFIG if CONFIG.exists() else None)
     document = Document("", {}) if chosen is None else _document(chosen)
     filled = _Filled(document, environ)
-    settings, faults = typed(Settings, document, data=filled.data, hidden=filled.paths)
+    channels, strange = _channels(document, filled)
+    rest = {key: value for key, value in filled.data.items() if key != "channels"}
+    settings, faults = typed(Settings, document, data=rest, hidden=filled.paths)
+    faults = [*strange, *faults]
     told = {(fault.line, fault.column) for fault in filled.faults}
     faults = [fault for fault in faults if (fault.line, fault.column) not in told]
     faults = [*document.faults, *filled.faults, *faults]
     if settings is None or faults:
         raise FaultsError(faults)
     folder = chosen.parent if chosen is not None else Path()
+    settings = settings.model_copy(update={"channels": channels})
     settings = _overridden(_located(settings, folder), environ)
     faults = [*_url_faults(settings, document, environ)]
     if faults:
         raise FaultsError(faults)
     settings._warnings = tuple(_warnings(chosen, document))
     return settings
+
+
+def _channels(document: Document, filled: _Filled) -> tuple[dict[str, ChannelSettings], list[Fault]]:
+    """The channels, each by the model of its kind; and what is wrong with them."""
+    stated = filled.data.get("channels", {})
+    if not isinstance(stated, dict):
+        return {}, typed(Settings, document, data={"channels": stated})[1]
+    models: dict[str, type[ChannelSettings]] = {}
+    faults: list[Fault] = []
+    for name, entry in stated.items():
+        try:
+            models[name] = settings_of(entry) if isinstance(entry, dict) else ChannelSettings
+        except OperatorError as error:
+            faults.append(_kind_fault(document, filled, name, str(entry["kind"]), str(error)))
+    fields: dict[str, Any] = {
+        f"channel_{number}": (model, Field(alias=name)) for number, (name, model) in enumerate(models.items())
+    }
+    whole = create_model("Whole", channels=(create_model("Channels", **fields), ...))
+    data = {"channels": {name: stated[name] for name in models}}
+    found, wrong = typed(whole, document, data=data, hidden=filled.paths)
+    if found is None:
+        return {}, [*faults, *wrong]
+    read: BaseModel = found.channels  # type: ignore[attr-defined]
+    return {name: getattr(read, f"channel_{number}") for number, name in enumerate(models)}, faults
+
+
+def _kind_fault(document: Document, filled: _Filled, name: str, kind: str, why: str) -> Fault:
+    """A channel of a kind that nobody provides, or whose package is faulty."""
+    path = ("channels", name, "kind")
+    if path in filled.paths:
+        return document.fault(path, "unknown_value", "the value from the environment does not fit here", "")
+    if kind in kinds():
+        return document.fault(path, "unknown_value", why, "")
+    return document.fault(path, "unknown_value", f"{kind!r} is not known here", did_you_mean(kind, kinds()))
 
 
 def _document(path: Path) -> Document:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
-from smr import guards, outbox
+from smr import clock, guards, outbox
 from smr.channels import Channel, open_channel
 from smr.crash_points import reached
 from smr.database import Database
@@ -77,6 +77,7 @@ def deliver(
     owner: str,
     channels: Sequence[str] | None = None,
     limit: int | None = None,
+    seconds: float | None = None,
     lease_seconds: int = LEASE_SECONDS,
     recheck: Recheck = guards.recheck,
     stop: Callable[[], bool] = lambda: False,
@@ -84,8 +85,13 @@ def deliver(
 ) -> DeliveryReport:
     """Send what waits on these channels (all where None), at most `limit` messages.
 
-    `stop` is asked between batches. `progress` is told how many of how many are done.
+    `stop` is asked between batches; once it says so, nothing more is claimed, what is in flight is finished
+    and recorded, and the round ends. After `seconds` it ends in the same way, since `now` grows stale: who
+    delivers for long makes one round after another. `report.more` tells whether there was more to send.
+    `progress` is told how many of how many are done.
     """
+    if seconds is not None:
+        stop = _until(clock.monotonic() + seconds, stop)
     this = Round(database, library, settings, now, owner, lease_seconds, recheck, stop)
     report = DeliveryReport()
     _take_up(this, channels, report)
@@ -98,6 +104,11 @@ def deliver(
         if channel is not None:
             _empty(this, channel, report, limit, lambda: progress(report.done, total))
     return report
+
+
+def _until(end: float, stop: Callable[[], bool]) -> Callable[[], bool]:
+    """Stop when asked to, or when the time is over."""
+    return lambda: stop() or clock.monotonic() >= end
 
 
 def _take_up(this: Round, channels: Sequence[str] | None, report: DeliveryReport) -> None:
@@ -133,7 +144,9 @@ def _empty(
         full = True
         while full:
             most = size if limit is None else min(size, limit - report.done)
-            if most <= 0 or this.stop() or channel.name in report.troubles:
+            if most > 0 and this.stop():
+                report.more = True
+            if most <= 0 or report.more or channel.name in report.troubles:
                 return
             full = _batch(this, channel, report, portion.buckets, most)
             moved()

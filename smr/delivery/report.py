@@ -13,13 +13,15 @@ class DeliveryReport:
 
     `messages` counts messages by channel, the state they went to, and the reason (or ""). `rescued`
     counts those taken back from dead workers. `lost` counts messages that another worker had taken over
-    meanwhile. `places` says where each channel's messages lie; `troubles` why a channel stopped.
+    meanwhile. `places` says where each channel's messages lie; `troubles` why a channel stopped. `more`: the
+    round was stopped, or its time was over, before all was sent.
     """
 
     messages: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     rescued: Counter[str] = field(default_factory=Counter)
     expired: int = 0
     lost: int = 0
+    more: bool = False
     places: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
 
@@ -44,6 +46,7 @@ class DeliveryReport:
             "rescued": dict(self.rescued),
             "expired": self.expired,
             "lost": self.lost,
+            "more": self.more,
             "places": self.places,
             "troubles": self.troubles,
         }

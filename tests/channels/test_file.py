@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from smr.channel_kinds import kind_of
 from smr.channels import Accepted, Outgoing, Refused, open_channel
 from smr.channels.file import FileChannel, journal
 from smr.channels.file.channel import folder_name
-from smr.channels.registry import opener
 from smr.errors import ChannelError, OperatorError, Refusal
 from smr.settings import Settings
 
@@ -217,4 +217,4 @@ def test_an_unknown_channel_is_named_with_what_may_have_been_meant(tmp_path: Pat
 
 def test_an_unknown_kind_is_named_with_those_installed() -> None:
     with pytest.raises(OperatorError, match="nothing installed sends by 'pigeon'; known here: file"):
-        opener("pigeon")
+        kind_of("pigeon")

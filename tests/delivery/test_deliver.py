@@ -190,3 +190,13 @@ def test_a_judge_that_breaks_puts_the_claimed_messages_back(database: Database, 
     with pytest.raises(RuntimeError):
         deliver_all(database, tmp_path / "out", recheck=broken)
     assert states(database) == {"ana": "queued"}
+
+
+def test_a_round_ends_when_its_time_is_over_and_says_that_there_is_more(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    queue_for(sqlite_database, ["ana"])
+    report = deliver_all(sqlite_database, tmp_path, seconds=0)
+    assert (report.done, report.more) == (0, True)
+    report = deliver_all(sqlite_database, tmp_path, seconds=60)
+    assert (report.done, report.more) == (1, False)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from smr.channels import Accepted, Outgoing, Refused, Result, Traits, UnknownPolicy, registry
+from smr.channel_kinds import Kind
+from smr.channels import Accepted, Outgoing, Refused, Result, Traits, UnknownPolicy, file
 from smr.database import Database
 from smr.delivery import DeliveryReport
 from smr.errors import ChannelError, Refusal
@@ -53,7 +54,7 @@ def round_with(
     sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., DeliveryReport]:
     def run(channel: Scripted, **changes: object) -> DeliveryReport:
-        monkeypatch.setitem(registry.BUILT_IN, "file", lambda name, settings: channel)
+        monkeypatch.setattr(file, "KIND", Kind(file.FileSettings, lambda name, settings: channel))
         return deliver_all(sqlite_database, tmp_path / "out", **changes)
 
     return run

@@ -4,6 +4,21 @@
 Each message id is written once, whatever dies in between.
 """
 
-from smr.channels.file.channel import FileChannel
+from typing import Literal
 
-__all__ = ["FileChannel"]
+from pydantic import Field
+
+from smr.channel_kinds import Kind
+from smr.channels.file.channel import FileChannel
+from smr.settings import ChannelSettings
+
+
+class FileSettings(ChannelSettings):
+    """A channel that writes files: it needs nothing of its own."""
+
+    kind: Literal["file"] = Field("file", description="the adapter")
+
+
+KIND = Kind(settings=FileSettings, open=FileChannel)
+
+__all__ = ["KIND", "FileChannel", "FileSettings"]
