@@ -4,6 +4,7 @@
     ├── OperatorError        wrong input: config, playbook, import file, usage; exit code 2
     │   └── FaultsError      the same, with the list of all faults and their places
     ├── StateError           the database is not in a state that allows this; exit code 1
+    │   └── DatabaseRefusedError   the database itself refused: busy, full, gone
     └── ChannelError         a provider did not take a message; `permanent` tells whether to try again
 
 The class docstring is the default message.
@@ -34,6 +35,10 @@ class OperatorError(SmrError):
 
 class StateError(SmrError):
     """The database does not allow this now."""
+
+
+class DatabaseRefusedError(StateError):
+    """The database refused; its sentence is smr's own and holds nothing of a customer."""
 
 
 @dataclass(frozen=True, order=True)

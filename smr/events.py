@@ -1,4 +1,4 @@
-"""The closed lists of names: states, and reasons why a message is not sent."""
+"""The closed lists of names: states, reasons not to send, events of the log, kinds of incidents."""
 
 from __future__ import annotations
 
@@ -68,3 +68,94 @@ class Reason(StrEnum):
     TEMPLATE = "template"
     DELETED = "deleted"
     OPERATOR = "operator"
+
+
+class Event(StrEnum):
+    """What the log tells, one name each: what it is about, and what happened to it."""
+
+    DAEMON_STARTED = "daemon.started"
+    DAEMON_WAITING = "daemon.waiting"
+    DAEMON_DRAINING = "daemon.draining"
+    DAEMON_STOPPED = "daemon.stopped"
+    DAEMON_STOPPED_HARD = "daemon.stopped_hard"
+    DUTY_STARTED = "duty.started"
+    DUTY_FINISHED = "duty.finished"
+    DUTY_STOPPED = "duty.stopped"
+    DUTY_FAILED = "duty.failed"
+    RUN_FINISHED = "run.finished"
+    IMPORT_FINISHED = "import.finished"
+    DELIVERY_FINISHED = "delivery.finished"
+    CHANNEL_FAILED = "channel.failed"
+    MESSAGES_RESCUED = "messages.rescued"
+    CONFIGURATION_LOADED = "configuration.loaded"
+    CONFIGURATION_REFUSED = "configuration.refused"
+    CONFIGURATION_NEEDS_RESTART = "configuration.needs_restart"
+    DATABASE_LOST = "database.lost"
+    DATABASE_BACK = "database.back"
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_CLOSED = "incident.closed"
+    ALERT_SENT = "alert.sent"
+    ALERT_FAILED = "alert.failed"
+    REQUEST_FAILED = "request.failed"
+    LIBRARY_SAID = "library.said"
+
+
+FIELDS: dict[Event, tuple[str, ...]] = {
+    Event.DAEMON_STARTED: ("owner", "version", "playbooks", "listen"),
+    Event.DAEMON_WAITING: ("error", "why"),
+    Event.DAEMON_DRAINING: ("owner", "grace", "active"),
+    Event.DAEMON_STOPPED: ("owner", "seconds"),
+    Event.DAEMON_STOPPED_HARD: ("owner", "active"),
+    Event.DUTY_STARTED: ("duty", "slot", "attempt"),
+    Event.DUTY_FINISHED: ("duty", "slot", "seconds"),
+    Event.DUTY_STOPPED: ("duty", "slot"),
+    Event.DUTY_FAILED: ("duty", "slot", "error", "why", "trace"),
+    Event.RUN_FINISHED: ("slot", "due", "accepted", "held_out", "queued", "failed", "blast"),
+    Event.IMPORT_FINISHED: ("source", "rows", "new", "refused"),
+    Event.DELIVERY_FINISHED: ("channel", "sent", "stopped", "failed", "unknown", "again"),
+    Event.CHANNEL_FAILED: ("channel",),
+    Event.MESSAGES_RESCUED: ("queued", "unknown", "expired"),
+    Event.CONFIGURATION_LOADED: ("version", "playbooks"),
+    Event.CONFIGURATION_REFUSED: ("places", "faults", "error"),
+    Event.CONFIGURATION_NEEDS_RESTART: ("settings",),
+    Event.DATABASE_LOST: ("error", "why"),
+    Event.DATABASE_BACK: ("seconds",),
+    Event.INCIDENT_OPENED: ("incident", "kind", "subject"),
+    Event.INCIDENT_CLOSED: ("incident", "kind", "subject"),
+    Event.ALERT_SENT: ("incident", "kind", "subject", "channel", "news"),
+    Event.ALERT_FAILED: ("incident", "kind", "subject", "channel", "news", "error"),
+    Event.REQUEST_FAILED: ("method", "endpoint", "error", "trace"),
+    Event.LIBRARY_SAID: ("logger", "where", "said", "error", "trace"),
+}
+"""What each event tells beside its time and level: never a name, an address or a text of a customer."""
+
+GRAVE = frozenset(
+    {
+        Event.DAEMON_STOPPED_HARD,
+        Event.DUTY_FAILED,
+        Event.CHANNEL_FAILED,
+        Event.CONFIGURATION_REFUSED,
+        Event.DATABASE_LOST,
+        Event.INCIDENT_OPENED,
+        Event.ALERT_FAILED,
+        Event.REQUEST_FAILED,
+        Event.DAEMON_WAITING,
+        Event.CONFIGURATION_NEEDS_RESTART,
+    }
+)
+"""Events that are logged as warnings."""
+
+
+class Kind(StrEnum):
+    """What an incident is about."""
+
+    DATABASE_DOWN = "database_down"
+    CONFIGURATION = "configuration"
+    DUTY_FAILED = "duty_failed"
+    CHANNEL_DOWN = "channel_down"
+    ERROR_SHARE = "error_share"
+    LATE_MESSAGES = "late_messages"
+    UNKNOWN_MESSAGES = "unknown_messages"
+    RUN_SENDS_NOTHING = "run_sends_nothing"
+    RUN_SENDS_TOO_MUCH = "run_sends_too_much"
+    RUN_STOPPED = "run_stopped"

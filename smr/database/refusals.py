@@ -1,15 +1,15 @@
 """What a database's refusal means for the operator.
 
-In: the driver's error. Out: a StateError that names the setting and what to do, or None where the error is
-a fault of smr itself and has to be seen as it is. Drivers name no password in their messages; the URL is
-given masked.
+In: the driver's error. Out: a DatabaseRefusedError that names the setting and what to do, or None where the
+error is a fault of smr itself and has to be seen as it is. Drivers name no password in their messages; the
+URL is given masked.
 """
 
 from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError
 
-from smr.errors import StateError
+from smr.errors import DatabaseRefusedError
 
 BUSY = "is busy: another process has been writing to it for {seconds} s. Nothing was lost; run it again."
 SQLITE = {
@@ -35,7 +35,7 @@ POSTGRESQL = {
 }
 
 
-def explain(error: DBAPIError, shown_url: str, waited: int) -> StateError | None:
+def explain(error: DBAPIError, shown_url: str, waited: int) -> DatabaseRefusedError | None:
     """The refusal in the operator's words; None where it is none that an operator can mend.
 
     `waited` is how many seconds a writer waits for another one.
@@ -43,7 +43,7 @@ def explain(error: DBAPIError, shown_url: str, waited: int) -> StateError | None
     meaning = _sqlite(error) or _postgresql(error)
     if meaning is None:
         return None
-    return StateError(f"the database {shown_url} {meaning.format(seconds=waited)}")
+    return DatabaseRefusedError(f"the database {shown_url} {meaning.format(seconds=waited)}")
 
 
 def _sqlite(error: DBAPIError) -> str | None:

@@ -22,10 +22,12 @@ from smr.tables.facts import (
 )
 from smr.tables.outbox import deliveries, messages
 from smr.tables.reference import calendar, products, publications, staff, stores
+from smr.tables.watching import OPEN_INCIDENT, daemons, firings, incidents, tallies
 
 __all__ = [
     "BUCKETS",
     "OPEN",
+    "OPEN_INCIDENT",
     "addresses",
     "bucket_of",
     "buyers",
@@ -36,9 +38,12 @@ __all__ = [
     "customer_owned",
     "customers",
     "cycles",
+    "daemons",
     "deliveries",
     "dice_of",
+    "firings",
     "imports",
+    "incidents",
     "interactions",
     "members",
     "messages",
@@ -55,4 +60,5 @@ __all__ = [
     "stores",
     "supplies",
     "tags",
+    "tallies",
 ]

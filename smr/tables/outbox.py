@@ -51,6 +51,10 @@ sa.Index(
 )
 HELD = sa.text("state IN ('claimed', 'sending')")
 sa.Index("messages_held", messages.c.lease_until, sqlite_where=HELD, postgresql_where=HELD)
+UNKNOWN = sa.text("state = 'unknown'")
+sa.Index(
+    "messages_unknown", messages.c.channel, messages.c.bucket, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN
+)
 SENT = sa.text("sent_at IS NOT NULL")
 sa.Index("messages_sent", messages.c.sent_at, sqlite_where=SENT, postgresql_where=SENT)
 

@@ -25,14 +25,15 @@ from smr.errors import StateError
 from smr.tables import metadata
 from tests.worlds import World, put
 
-NEXT = '''
+NEWER = f"{int(HEAD) + 1:04d}"
+NEXT = f'''
 """What a next release might do."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{NEWER}"
+down_revision = "{HEAD}"
 
 
 def upgrade():
@@ -58,7 +59,7 @@ def empty(database_url: str) -> Any:
 def next_release(tmp_path: Path) -> Path:
     folder = tmp_path / "next"
     shutil.copytree(migrate.folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_shelves.py").write_text(NEXT)
+    (folder / "versions" / f"{NEWER}_shelves.py").write_text(NEXT)
     return folder
 
 
@@ -196,11 +197,11 @@ def test_killed_in_an_upgrade_leaves_the_old_schema_with_its_rows(
     database: Database, database_url: str, next_release: Path, at: int
 ) -> None:
     _ana_has_bought(database)
-    assert _interrupted(database_url, next_release, "0002", at) == -9
-    assert current_version(database) == "0001"
+    assert _interrupted(database_url, next_release, NEWER, at) == -9
+    assert current_version(database) == HEAD
     assert differences(database, metadata) == []
-    assert _interrupted(database_url, next_release, "0002", 0) == 0
-    assert current_version(database) == "0002"
+    assert _interrupted(database_url, next_release, NEWER, 0) == 0
+    assert current_version(database) == NEWER
     assert "shelves" in _names(database)
     with database.read() as connection:
         assert connection.scalars(sa.select(sa.column("shelf")).select_from(tables.purchases)).all() == ["A"]
@@ -211,12 +212,12 @@ def test_an_upgrade_copies_a_file_that_has_rows_first(
 ) -> None:
     _ana_has_bought(sqlite_database)
     monkeypatch.setattr(migrate, "folder", lambda: next_release)
-    monkeypatch.setattr(migrate, "HEAD", "0002")
+    monkeypatch.setattr(migrate, "HEAD", NEWER)
     done = upgrade(sqlite_database)
-    assert (done.before, done.after) == ("0001", "0002")
+    assert (done.before, done.after) == (HEAD, NEWER)
     assert done.backup is not None
     kept = open_database(f"sqlite:///{done.backup}")
-    assert current_version(kept) == "0001"
+    assert current_version(kept) == HEAD
     assert differences(kept, metadata) == []
     with kept.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(tables.purchases)) == 1
