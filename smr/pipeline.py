@@ -142,6 +142,25 @@ def plan(
     return planning.report, shown
 
 
+def decide(
+    database: Database,
+    library: Library,
+    settings: Settings,
+    *,
+    now: datetime,
+    run_id: int,
+    allow_blast: bool = False,
+) -> RunReport:
+    """The same pass up to the verdicts, with nothing queued and no run noted.
+
+    For a database of its own in which another clock runs: nobody else may be at work in it.
+    """
+    scope = Scope(library, settings, now, run_id, library.playbooks, allow_blast)
+    deciding = _Pass(scope, database.write)
+    _decide(deciding)
+    return deciding.report
+
+
 def rebuild(
     database: Database, library: Library, settings: Settings, *, now: datetime, progress: Progress = _silent
 ) -> None:

@@ -4,7 +4,20 @@ In: a URL. Out: `Database`, with `read()` and `write()`; the only `commit` of th
 """
 
 from smr.database.columns import Json, Key, Utc
-from smr.database.engine import Database, Session, open_database
+from smr.database.copying import copy_rows, snapshot
+from smr.database.engine import Database, Session, open_database, open_passing
 from smr.database.upsert import insert_missing, insert_or_update
 
-__all__ = ["Database", "Json", "Key", "Session", "Utc", "insert_missing", "insert_or_update", "open_database"]
+__all__ = [
+    "Database",
+    "Json",
+    "Key",
+    "Session",
+    "Utc",
+    "copy_rows",
+    "insert_missing",
+    "insert_or_update",
+    "open_database",
+    "open_passing",
+    "snapshot",
+]

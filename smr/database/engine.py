@@ -23,6 +23,23 @@ from smr.errors import OperatorError
 
 BUSY_TIMEOUT_MS = 20_000
 PAGE_CACHE_KIB = 16_384
+LASTING = (
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "trusted_schema=OFF",
+    "temp_store=FILE",
+    f"cache_size=-{PAGE_CACHE_KIB}",
+)
+PASSING = (
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "journal_mode=MEMORY",
+    "synchronous=OFF",
+    "trusted_schema=OFF",
+    "temp_store=FILE",
+    f"cache_size=-{4 * PAGE_CACHE_KIB}",
+)
 DRIVERS = {
     "sqlite": "sqlite",
     "sqlite+pysqlite": "sqlite",
@@ -140,8 +157,13 @@ def open_database(url: str) -> Database:
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(_sqlite(parsed))
+        return Database(_sqlite(parsed, LASTING))
     return Database(_postgresql(parsed))
+
+
+def open_passing(path: Path) -> Database:
+    """Open a SQLite file that is thrown away afterwards: nothing waits for the disk, a crash spoils it."""
+    return Database(_sqlite(make_url("sqlite://").set(database=str(path)), PASSING))
 
 
 def _parse(url: str) -> URL:
@@ -161,7 +183,7 @@ def _parse(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, pragmas: tuple[str, ...]) -> Engine:
     if url.database and url.database != ":memory:":
         _check_path(Path(url.database))
     waiting = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
@@ -170,15 +192,7 @@ def _sqlite(url: URL) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def prepare(raw: Any, _record: Any) -> None:
         raw.isolation_level = None
-        for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "trusted_schema=OFF",
-            "temp_store=FILE",
-            f"cache_size=-{PAGE_CACHE_KIB}",
-        ):
+        for pragma in pragmas:
             raw.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

@@ -10,7 +10,7 @@ from smr.outbox.operators import cancel, retry
 from smr.outbox.prune import prune
 from smr.outbox.put import COLUMNS, put
 from smr.outbox.rescue import Unknown, expire, rescue, settle_unknown, unknown_messages
-from smr.outbox.send import Begun, Stopped, Verdict, begin_sending, release, renew
+from smr.outbox.send import Begun, Stopped, Verdict, begin_sending, fate, release, renew
 from smr.outbox.settle import Settlement, settle
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "channels_waiting",
     "claim",
     "expire",
+    "fate",
     "portions",
     "prune",
     "put",

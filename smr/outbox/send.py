@@ -127,14 +127,21 @@ def _stops(message: Claimed, verdicts: Mapping[str, Verdict], now: datetime) -> 
 
 
 def _stop(message: Claimed, verdict: Verdict | None, now: datetime) -> Stopped:
-    if verdict is None or message.expires_at <= now:
-        return Stopped(message, MessageState.EXPIRED, Reason.EXPIRED)
+    return Stopped(message, *fate(verdict, message.expires_at, now))
+
+
+def fate(
+    verdict: Verdict | None, expires_at: datetime, now: datetime
+) -> tuple[MessageState, Reason, datetime | None]:
+    """What becomes of a message that is not sent now: its state, why, and from when on it is tried again."""
+    if verdict is None or expires_at <= now:
+        return MessageState.EXPIRED, Reason.EXPIRED, None
     if verdict.until is None and verdict.reason not in WAITS:
-        return Stopped(message, MessageState.CANCELLED, verdict.reason)
+        return MessageState.CANCELLED, verdict.reason, None
     later = max(verdict.until or now + WAIT, now + timedelta(minutes=1))
-    if later >= message.expires_at:
-        return Stopped(message, MessageState.EXPIRED, verdict.reason)
-    return Stopped(message, MessageState.QUEUED, verdict.reason, later)
+    if later >= expires_at:
+        return MessageState.EXPIRED, verdict.reason, None
+    return MessageState.QUEUED, verdict.reason, later
 
 
 def _record_stopped(connection: Connection, stopped: Sequence[Stopped], now: datetime) -> None:
