@@ -1,10 +1,10 @@
 """A shop's facts in a database of their own, where only those are visible that were known at a time.
 
-In: the real database, which is only read. Out: a `Past`: a passing SQLite file whose tables the pipeline works
-on as on the real ones. Facts later than the present moment wait in tables of their own until `advance` lets
-them in and marks their customers as changed, as an import would.
-Traps: a fact counts as known when it happened, for the tables do not tell when it was brought in. Tags, addresses
-and what is said of a customer are kept as they are now.
+In: the real database, which is only read. Out: a `Past`: a passing SQLite file whose tables the pipeline
+works on as on the real ones. Facts later than the present moment wait in tables of their own until `advance`
+lets them in and marks their customers as changed, as an import would.
+Traps: a fact counts as known when it happened, for the tables do not tell when it was brought in. Tags,
+addresses and what is said of a customer are kept as they are now.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Past:
 
 @contextmanager
 def past_of(shop: Database, *, at: int, horizon: int, told: Told) -> Iterator[Past]:
-    """The facts of a shop as they were known at an instant, later ones in waiting up to the horizon (seconds)."""
+    """A shop's facts as they were known at an instant, later ones in waiting up to the horizon (seconds)."""
     with TemporaryDirectory(prefix="smr-backtest-") as folder:
         copied = open_passing(Path(folder) / "past.db")
         try:
@@ -101,9 +101,7 @@ def _copy(source: Connection, target: Connection, at: int, horizon: int, told: T
         told=lambda n: told(then + n, total, "copying"),
     )
     copy_rows(source, target, back, back.c.refunded_at <= at)
-    copy_rows(
-        source, target, later_refunds, back.c.refunded_at > at, back.c.refunded_at <= horizon, of=back
-    )
+    copy_rows(source, target, later_refunds, back.c.refunded_at > at, back.c.refunded_at <= horizon, of=back)
 
 
 def _when_known() -> sa.Update:

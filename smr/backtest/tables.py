@@ -1,7 +1,7 @@
 """Tables of a walk alone: what is still to come, and what the walk saw. They live in a passing database.
 
-`later_*` hold facts until the day on which they become known. `standing` holds, during one day, the supplies of
-those who bought on it as they were before; `closings` what became of them.
+`later_*` hold facts until the day on which they become known. `standing` holds, during one day, the supplies
+of those who bought on it as they were before; `closings` what became of them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ standing = _of_customer(
     key=("kind", "line"),
 )
 
-# One supply that ended because the same line was bought again: when it was thought to run out, and when it did.
+# One supply that ended because the same line was bought again: when it was thought to run out, and when it
+# did.
 closings = _of_customer(
     "closings",
     sa.Column("kind", Key, nullable=False),

@@ -1,11 +1,12 @@
-"""The pipeline walked over days: each day what became known comes in, a run decides, and what it accepted is sent.
+"""The pipeline walked over days: each day what became known comes in, a run decides, and what it accepted is
+sent.
 
     facts of the day → supplies, segments, due, guards, limits (the pipeline's own) → taken as sent
 
 In: a `Past`, a library, the settings, the days. Out: rows in `reminders`, `closings` and `candidates` of the
 past's database; a `Day` for each day.
-The judgement right before sending is the guards' own, too. Texts are not rendered: a template that would fail for
-a customer is not noticed.
+The judgement right before sending is the guards' own, too. Texts are not rendered: a template that would
+fail for a customer is not noticed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr import clock, guards, outbox, pipeline
+from smr.backtest.chosen import parts_of
 from smr.backtest.past import Past
 from smr.backtest.tables import closings, reminders, standing
 from smr.conditions import Who
+from smr.conditions.model import Messaged
 from smr.database import Database, insert_missing
 from smr.events import CandidateState, MessageState
 from smr.playbook.model import Library
@@ -66,17 +69,27 @@ class Day:
 
 @dataclass
 class Sender:
-    """Takes messages as sent when their time has come, after the guards judged them once more."""
+    """Takes messages as sent when their time has come, after the guards judged them once more.
+
+    What goes out in the very instant of its run is not judged twice on the same facts: only where a rule
+    reads what was sent can the messages of one run change each other's verdicts.
+    """
 
     library: Library
     settings: Settings
     within: int
     sent: int = field(default=0, init=False)
+    decided: int = field(default=-1, init=False)
+    reads_messages: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reads_messages = any(isinstance(part, Messaged) for part in parts_of(self.library.playbooks))
 
     def queue(self, connection: Connection, now: int, run_id: int) -> None:
         """Put what a run accepted into the outbox, without its text."""
         bound = {"now": now, "run": run_id}
         connection.execute(_PUT, bound)
+        self.decided = now
         span = {"now": now, "run_id": run_id, "low": 0, "high": 4095}
         guards.queued(connection, self.library.playbooks, **span)
 
@@ -101,7 +114,9 @@ class Sender:
     def _send_batch(self, connection: Connection, at: int, waiting: list[Any]) -> None:
         now = clock.moment(at)
         ids = [row.message_id for row in waiting]
-        verdicts = guards.recheck(connection, self.library, self.settings, now=now, message_ids=ids)
+        verdicts: dict[str, guards.Verdict] = {}
+        if self.reads_messages or at != self.decided:
+            verdicts = guards.recheck(connection, self.library, self.settings, now=now, message_ids=ids)
         going, stopped = [], []
         for row in waiting:
             verdict = verdicts.get(row.message_id)
@@ -129,7 +144,7 @@ def walk(
     allow_blast: bool = False,
     told: Told = lambda _done, _total, _what: None,
 ) -> Iterator[Day]:
-    """Walk the days; each is given when it is over. `within` is how many days after it a purchase is a hit."""
+    """Walk the days; each is given when it is over. A purchase within `within` days is a hit."""
     database = past.database
     moments = days.moments(settings)
     sender = Sender(library, settings, within)
@@ -315,8 +330,7 @@ def _reminded() -> Any:
     values: dict[str, Any] = {
         **{name: made.c[name] for name in ("bucket", "customer_id", "playbook", "step", "anchor", "channel")},
         **{
-            name: found.c[name]
-            for name in ("kind", "line", "order_id", "anchor_at", "runs_out_at", "due_at")
+            name: found.c[name] for name in ("kind", "line", "order_id", "anchor_at", "runs_out_at", "due_at")
         },
         "sent_at": made.c.sent_at,
         "rank": sa.cast(supply.c.purchases, sa.Double),

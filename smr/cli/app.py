@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": "smr.cli.explain:explain",
     "preview": "smr.cli.preview:preview",
     "test": "smr.cli.test_:test",
+    "backtest": "smr.cli.backtest:backtest",
     "rebuild": "smr.cli.run:rebuild",
     "schema": "smr.cli.schema:give_schema",
     "db": "smr.cli.db:app",

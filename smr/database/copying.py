@@ -1,7 +1,7 @@
 """Rows from one database into another, past the types that SQLAlchemy would make of them.
 
-In: a SELECT on one database (SQLite or PostgreSQL), a table of a SQLite database. Out: how many rows were copied.
-A copy of several tables is of one instant where they are read in one `snapshot`.
+In: a SELECT on one database (SQLite or PostgreSQL), a table of a SQLite database. Out: how many rows were
+copied. A copy of several tables is of one instant where they are read in one `snapshot`.
 """
 
 from __future__ import annotations

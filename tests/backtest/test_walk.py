@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -146,7 +146,7 @@ TODAY = clock.local_day(NOW, Settings().shop.tz)
     length=st.integers(1, 12),
     at=st.sampled_from((time(0), time(9), time(20, 30), time(22, 15))),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_walk_sends_message_by_message_what_runs_day_by_day_send(
     world: World, shop: str, back: int, length: int, at: time
 ) -> None:
