@@ -218,11 +218,22 @@ def put(database: Database, world: World, *, buckets: Collection[int] | None = N
             tables.interactions: _rows(world.interactions),
         }
         touched = sorted({row["customer_id"] for rows in owned.values() for row in rows})
-        owned[tables.changed_customers] = [{"customer_id": one, "import_id": import_id} for one in touched]
+        owned[tables.changed_customers] = [
+            {"customer_id": one, "import_id": import_id, "bought_since": _since(world, one)}
+            for one in touched
+        ]
         for table, rows in owned.items():
             placed = [{"bucket": bucket_of(row["customer_id"]), **row} for row in rows]
             _insert(connection, table, [row for row in placed if buckets is None or row["bucket"] in buckets])
     return import_id
+
+
+def _since(world: World, customer_id: str) -> datetime | int | None:
+    """What an import of these facts says: the earliest purchase, nothing where there are refunds."""
+    if any(back.customer_id == customer_id for back in world.refunds):
+        return None
+    bought = [line.purchased_at for line in world.purchases if line.customer_id == customer_id]
+    return min(bought, default=tables.NEVER)
 
 
 def _crowded(size: int) -> tuple[str, ...]:

@@ -219,9 +219,22 @@ def _check_path(path: Path) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
-    return sa.create_engine(
+    """Every statement is planned for its own values, and none is compiled.
+
+    A prepared statement gets a plan for any values after five executions, which for a slice of buckets and a
+    span of time is a scan of the table; compiling costs more than these statements.
+    """
+    engine = sa.create_engine(
         url,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"connect_timeout": 10, "application_name": "smr"},
+        connect_args={"connect_timeout": 10, "application_name": "smr", "prepare_threshold": None},
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(raw: Any, _record: Any) -> None:
+        raw.autocommit = True
+        raw.execute("SET jit = off")
+        raw.autocommit = False
+
+    return engine

@@ -6,7 +6,10 @@ A purchase adds to what is left. With purchases 1..n of a line at times t and la
     r(n) = max(r(n-1), t(n)) + d(n)   =   D(n) + max over k of (t(k) − D(k−1)),   D(k) = d(1) + … + d(k)
 
 which two running windows compute for all customers at once. Refunded pieces, samples and gifts are no
-purchases. The clock starts at delivery where it is known. Only customers whose facts changed are computed.
+purchases. The clock starts at delivery where it is known.
+
+Only customers whose facts changed are computed, and of those whose new purchases all come after what their
+supplies know already, only the new purchases: r(n-1) is what the supply says.
 """
 
 from __future__ import annotations
@@ -57,6 +60,7 @@ def refresh(connection: Connection, library: Library, *, now: int, run_id: int, 
     taken = connection.execute(_take(), bound).rowcount
     if not taken:
         return 0
+    connection.execute(_look_at_everything(), bound)
     if connection.execute(_may_end(), bound).first() is not None:
         for statement in _forgetting(library.catalog.track):
             connection.execute(statement, bound)
@@ -91,6 +95,23 @@ def _take() -> Any:
 
 
 @cache
+def _look_at_everything() -> Any:
+    """Take for changed throughout whose news are older than the latest purchase that a supply knows."""
+    mark, known = changed_customers, supplies.alias()
+    overtaken = (
+        sa.select(sa.literal(1))
+        .select_from(known)
+        .where(Who.of(mark).owns(known), known.c.last_purchased_at >= mark.c.bought_since)
+        .exists()
+    )
+    return (
+        sa.update(mark)
+        .values(bought_since=None)
+        .where(mark.c.bucket.between(LOW, HIGH), mark.c.taken_by == RUN, overtaken)
+    )
+
+
+@cache
 def _statements(dialect: str, track: str) -> list[Any]:
     return [_buyers(dialect), *(_supplies(dialect, kind) for kind in KINDS[track]), _done()]
 
@@ -104,23 +125,36 @@ def _may_end() -> sa.Select[Any]:
     """Whether any supply of the taken customers may have come to an end: by a refund, or by a rebuild."""
     mark, back = changed_customers, refunds.alias()
     returned = sa.select(sa.literal(1)).select_from(back).where(Who.of(mark).owns(back)).exists()
-    taken = sa.and_(mark.c.bucket.between(LOW, HIGH), mark.c.taken_by == RUN)
+    taken = sa.and_(mark.c.bucket.between(LOW, HIGH), mark.c.taken_by == RUN, mark.c.bought_since.is_(None))
     return sa.select(sa.literal(1)).where(taken, sa.or_(mark.c.import_id == REBUILD, returned)).limit(1)
 
 
-def _taken(source: Any) -> ColumnElement[bool]:
+def _throughout(source: Any) -> ColumnElement[bool]:
+    """Whether anything of the customer may have changed."""
     mark = changed_customers.alias()
-    return sa.select(sa.literal(1)).where(Who.of(source).owns(mark), mark.c.taken_by == RUN).exists()
+    anything = sa.and_(mark.c.taken_by == RUN, mark.c.bought_since.is_(None))
+    return sa.select(sa.literal(1)).where(Who.of(source).owns(mark), anything).exists()
 
 
 def _taken_customers() -> sa.Subquery:
+    """Customers to be looked at, `since` when their purchases may differ; empty: all of them may."""
     mark = changed_customers
+    every_mark_says = sa.func.count(mark.c.bought_since) == sa.func.count()
     return (
-        sa.select(mark.c.bucket, mark.c.customer_id)
+        sa.select(
+            mark.c.bucket,
+            mark.c.customer_id,
+            sa.case((every_mark_says, sa.func.min(mark.c.bought_since))).label("since"),
+        )
         .where(mark.c.bucket.between(LOW, HIGH), mark.c.taken_by == RUN)
-        .distinct()
+        .group_by(mark.c.bucket, mark.c.customer_id)
         .subquery("taken")
     )
+
+
+def _is_news(line: Any, taken: Any) -> ColumnElement[bool]:
+    """Whether a purchase is to be looked at."""
+    return sa.or_(taken.c.since.is_(None), line.c.purchased_at >= taken.c.since)
 
 
 def _in_slice(table: sa.Table) -> ColumnElement[bool]:
@@ -128,17 +162,21 @@ def _in_slice(table: sa.Table) -> ColumnElement[bool]:
 
 
 def _buyers(dialect: str) -> Any:
-    taken = _taken_customers()
-    line = purchases.alias()
+    taken, line, known = _taken_customers(), purchases.alias(), buyers.alias()
+    before = sa.and_(Who.of(taken).owns(known), taken.c.since.is_not(None))
+    first, last = sa.func.min(line.c.purchased_at), sa.func.max(line.c.purchased_at)
+    # Of a customer the buyers have one row: the least of it is it.
+    first_before = sa.func.min(known.c.first_purchased_at)
+    last_before = sa.func.min(known.c.last_purchased_at)
     select = (
         sa.select(
             taken.c.bucket,
             taken.c.customer_id,
-            sa.func.min(line.c.purchased_at),
-            sa.func.max(line.c.purchased_at),
+            sa.case((first_before < first, first_before), else_=first),
+            sa.case((last_before > last, last_before), else_=last),
         )
-        .select_from(taken.join(line, Who.of(taken).owns(line)))
-        .where(kept(line))
+        .select_from(taken.join(line, Who.of(taken).owns(line)).outerjoin(known, before))
+        .where(_is_news(line, taken), kept(line))
         .group_by(taken.c.bucket, taken.c.customer_id)
     )
     columns = ["bucket", "customer_id", "first_purchased_at", "last_purchased_at"]
@@ -150,7 +188,7 @@ def _forget_buyers() -> Any:
     back = refunds.alias()
     returned = sa.select(sa.literal(1)).where(Who.of(buyers).owns(back)).exists()
     return sa.delete(buyers).where(
-        _in_slice(buyers), _taken(buyers), sa.or_(returned, buyers.c.last_purchased_at > NOW)
+        _in_slice(buyers), _throughout(buyers), sa.or_(returned, buyers.c.last_purchased_at > NOW)
     )
 
 
@@ -164,11 +202,13 @@ def _forget_returned() -> Any:
         .where(who.owns(mark), mark.c.taken_by == RUN, mark.c.import_id == REBUILD)
         .exists()
     )
-    return sa.delete(supplies).where(_in_slice(supplies), _taken(supplies), sa.or_(returned, rebuilt))
+    return sa.delete(supplies).where(_in_slice(supplies), _throughout(supplies), sa.or_(returned, rebuilt))
 
 
 def _forget_untracked(kinds: tuple[str, ...]) -> Any:
-    return sa.delete(supplies).where(_in_slice(supplies), _taken(supplies), supplies.c.kind.not_in(kinds))
+    return sa.delete(supplies).where(
+        _in_slice(supplies), _throughout(supplies), supplies.c.kind.not_in(kinds)
+    )
 
 
 def _supplies(dialect: str, kind: str) -> Any:
@@ -186,7 +226,9 @@ def _supplies(dialect: str, kind: str) -> Any:
         for name in ("order_id", "purchased_at", "product_id", "quantity", "unit_lasts", "basis")
     }
     # What is left never shrinks from purchase to purchase, so the greatest stock is the last one.
-    runs_out_at = sa.func.max(told.c.starts_at - told.c.stock + told.c.lasts) + sa.func.max(told.c.stock)
+    begins = sa.func.max(told.c.starts_at - told.c.stock + told.c.lasts)
+    left = sa.func.max(told.c.left_before)
+    runs_out_at = sa.case((left > begins, left), else_=begins) + sa.func.max(told.c.stock)
     select = sa.select(
         told.c.bucket,
         told.c.customer_id,
@@ -196,7 +238,7 @@ def _supplies(dialect: str, kind: str) -> Any:
         of_last["purchased_at"],
         of_last["product_id"],
         of_last["quantity"],
-        sa.func.count(),
+        sa.func.count() + sa.func.coalesce(sa.func.max(told.c.purchases_before), 0),
         sa.cast(runs_out_at, sa.BigInteger),
         of_last["unit_lasts"],
         of_last["basis"],
@@ -213,13 +255,20 @@ def _supplies(dialect: str, kind: str) -> Any:
 
 
 def _lines(kind: str) -> sa.Select[Any]:
-    """Kept purchase lines of taken customers, each with its line and how many seconds it lasts."""
+    """Kept purchase lines to be looked at, each with its line, how many seconds it lasts, and what is known.
+
+    `left_before` is when the supply without these purchases runs out, `purchases_before` how many it has.
+    """
     taken, goods = _taken_customers(), _goods(kind)
-    bought = purchases.alias()
+    bought, known = purchases.alias(), supplies.alias()
     quantity = kept_quantity(bought)
     delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)
     joined = taken.join(bought, Who.of(taken).owns(bought)).join(
         goods, goods.c.product_id == bought.c.product_id
+    )
+    same_line = sa.and_(known.c.kind == kind, known.c.line == goods.c.line)
+    joined = joined.outerjoin(
+        known, sa.and_(Who.of(taken).owns(known), same_line, taken.c.since.is_not(None))
     )
     return (
         sa.select(
@@ -236,9 +285,11 @@ def _lines(kind: str) -> sa.Select[Any]:
             sa.func.round(quantity * goods.c.piece_lasts, type_=sa.Double).label("lasts"),
             goods.c.unit_lasts,
             goods.c.basis,
+            sa.type_coerce(known.c.runs_out_at, sa.BigInteger).label("left_before"),
+            known.c.purchases.label("purchases_before"),
         )
         .select_from(joined)
-        .where(sold(bought), quantity > 0)
+        .where(_is_news(bought, taken), sold(bought), quantity > 0)
     )
 
 

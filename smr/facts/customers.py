@@ -35,7 +35,7 @@ from smr.facts.layout import Layout
 from smr.facts.records import RecordKind, Said, attributes_apart, grown
 from smr.facts.shapes import attribute_columns, place_of
 from smr.settings import Settings
-from smr.tables import addresses, changed_customers, consents, customers, dice_of, staff, stores, tags
+from smr.tables import NEVER, addresses, changed_customers, consents, customers, dice_of, staff, stores, tags
 
 KEPT = ("name", "gender", "birthday", "zone", "locale", "staff_id", "store_id", "attributes")
 PURPOSE = "marketing"
@@ -200,7 +200,7 @@ class News:
         """Write it all down, with the marks."""
         dialect = connection.dialect.name
         marks = [
-            {"bucket": bucket, "customer_id": who, "import_id": import_id}
+            {"bucket": bucket, "customer_id": who, "import_id": import_id, "bought_since": NEVER}
             for bucket, who in sorted(self.changed)
         ]
         written: Sequence[tuple[Any, list[dict[str, Any]]]] = (

@@ -18,7 +18,7 @@ from smr.database import Session, insert_missing, insert_or_update
 from smr.facts.chunks import Rejection
 from smr.facts.shapes import Shape
 from smr.facts.staging import Slice, in_pieces, near, ordered_like, put_in_order, temporary, within
-from smr.tables import changed_customers, customers, products, purchases
+from smr.tables import NEVER, changed_customers, customers, products, purchases, refunds
 
 Merged = tuple[int, int, int, list[Rejection]]
 """New, completed and unchanged rows, and those that differ."""
@@ -85,12 +85,19 @@ class Merge:
 
     def _mark(self, dialect: str, import_id: int, condition: Any) -> Any:
         ordered = self._ordered
-        who = sa.select(ordered.c.bucket, ordered.c.customer_id, sa.literal(import_id, sa.BigInteger))
-        return insert_missing(
+        since: Any = sa.literal(NEVER, sa.BigInteger)
+        if self._shape.table is purchases:
+            since = sa.func.min(ordered.c.purchased_at)
+        elif self._shape.table is refunds:
+            since = sa.cast(sa.null(), sa.BigInteger)
+        who = sa.select(ordered.c.bucket, ordered.c.customer_id, sa.literal(import_id, sa.BigInteger), since)
+        return insert_or_update(
             dialect,
             changed_customers,
-            columns=("bucket", "customer_id", "import_id"),
-            select=who.where(self._within, condition).distinct(),
+            columns=("bucket", "customer_id", "import_id", "bought_since"),
+            select=who.where(self._within, condition).group_by(ordered.c.bucket, ordered.c.customer_id),
+            update=("bought_since",),
+            where=lambda told: told.bought_since < changed_customers.c.bought_since,
         )
 
     def _insert_rows(self, dialect: str) -> Any:

@@ -8,7 +8,7 @@ to the engine itself.
 
 from smr.tables.base import BUCKETS, bucket_of, customer_owned, dice_of, metadata, named
 from smr.tables.decisions import OPEN, candidates, runs
-from smr.tables.derived import buyers, changed_customers, cycles, members, stages, supplies
+from smr.tables.derived import NEVER, buyers, changed_customers, cycles, members, stages, supplies
 from smr.tables.facts import (
     addresses,
     consents,
@@ -26,6 +26,7 @@ from smr.tables.watching import OPEN_INCIDENT, daemons, firings, incidents, tall
 
 __all__ = [
     "BUCKETS",
+    "NEVER",
     "OPEN",
     "OPEN_INCIDENT",
     "addresses",

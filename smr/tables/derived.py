@@ -15,8 +15,12 @@ changed_customers = customer_owned(
     "changed_customers",
     sa.Column("import_id", sa.BigInteger, nullable=False),
     sa.Column("taken_by", sa.BigInteger),  # the run that is looking at it
+    # Purchases before this instant are as they were; empty: anything may have changed.
+    sa.Column("bought_since", Utc),
     key=("import_id",),
 )
+NEVER = 1 << 62
+"""The `bought_since` of a mark that tells of no purchase at all, in seconds."""
 
 # Customers with at least one purchase.
 buyers = customer_owned(
