@@ -9,7 +9,7 @@ from smr.backtest.chosen import chosen
 from smr.backtest.findings import Findings, PlaybookFindings, StepFindings, timing
 from smr.backtest.other import other_version
 from smr.backtest.page import page
-from smr.backtest.past import Past, past_of
+from smr.backtest.past import Past, past_of, present_of
 from smr.backtest.walk import Day, Days, walk
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "other_version",
     "page",
     "past_of",
+    "present_of",
     "timing",
     "walk",
 ]

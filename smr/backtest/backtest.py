@@ -111,7 +111,15 @@ def backtest(
     with past_of(database, at=begin, horizon=horizon, told=told) as past:
         blast_days = [
             f"{clock.local_day(day.at, zone)}"
-            for day in walk(past, library, settings, days, within=within, allow_blast=allow_blast, told=told)
+            for day in walk(
+                past,
+                library,
+                settings,
+                days.moments(settings),
+                within=within,
+                allow_blast=allow_blast,
+                told=told,
+            )
             if day.report.blast is not None
         ]
         found = read_findings(

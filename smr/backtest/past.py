@@ -32,8 +32,41 @@ AS_THEY_ARE = (
     tables.addresses,
     tables.consents,
     tables.tags,
+    tables.interactions,
 )
 """Copied whole: they carry their own times, or have none."""
+
+LET_IN_BY_DAY = (tables.customers, tables.purchases, tables.refunds)
+"""Facts that come in on the day on which they become known."""
+
+MADE_BY_RUNS = (
+    tables.buyers,
+    tables.candidates,
+    tables.changed_customers,
+    tables.cycles,
+    tables.members,
+    tables.messages,
+    tables.publications,
+    tables.runs,
+    tables.stages,
+    tables.supplies,
+)
+"""Derived and decided: empty when a walk over the past begins; of a shop as it is, copied."""
+
+NOT_DECIDED_BY = frozenset(
+    table.name
+    for table in (
+        tables.deliveries,
+        tables.expected_messages,
+        tables.imports,
+        tables.rejected_rows,
+        tables.daemons,
+        tables.firings,
+        tables.incidents,
+        tables.tallies,
+    )
+)
+"""Tables that no run reads."""
 
 SINCE = sa.bindparam("since", type_=sa.BigInteger)
 UNTIL = sa.bindparam("until", type_=sa.BigInteger)
@@ -76,6 +109,29 @@ def past_of(shop: Database, *, at: int, horizon: int, told: Told) -> Iterator[Pa
                 past.advance(connection, since=at, until=at, number=1)
                 connection.execute(_everyone_changed())
             yield past
+        finally:
+            copied.close()
+
+
+@contextmanager
+def present_of(shop: Database, *, at: int, told: Told) -> Iterator[Past]:
+    """A shop as it is at an instant, with what was decided and sent so far. Nothing is still to come."""
+    known = {
+        tables.purchases.name: tables.purchases.c.purchased_at <= at,
+        tables.refunds.name: tables.refunds.c.refunded_at <= at,
+    }
+    with TemporaryDirectory(prefix="smr-simulate-") as folder:
+        copied = open_passing(Path(folder) / "present.db")
+        try:
+            with copied.write() as target:
+                tables.metadata.create_all(target)
+                metadata.create_all(target)
+            wanted = [table for table in tables.metadata.sorted_tables if table.name not in NOT_DECIDED_BY]
+            with snapshot(shop) as source, copied.write() as target:
+                for number, table in enumerate(wanted):
+                    told(number, len(wanted), f"copying {table.name}")
+                    copy_rows(source, target, table, known.get(table.name, sa.true()))
+            yield Past(copied, at)
         finally:
             copied.close()
 

@@ -3,15 +3,15 @@ sent.
 
     facts of the day → supplies, segments, due, guards, limits (the pipeline's own) → taken as sent
 
-In: a `Past`, a library, the settings, the days. Out: rows in `reminders`, `closings` and `candidates` of the
-past's database; a `Day` for each day.
+In: a `Past`, a library, the settings, the moments. Out: rows in `reminders`, `closings` and `candidates` of
+the past's database; a `Day` for each day.
 The judgement right before sending is the guards' own, too. Texts are not rendered: a template that would
 fail for a customer is not noticed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -34,6 +34,8 @@ from smr.tables import OPEN, candidates, changed_customers, messages, supplies
 from smr.tables.outbox import QUEUED, SENT
 
 IDS_AT_ONCE = 2_000
+OWNER = "walk"
+"""Whose messages were sent by the walk, and not before it."""
 NOW = sa.bindparam("now", type_=sa.BigInteger)
 RUN = sa.bindparam("run", type_=sa.BigInteger)
 
@@ -138,20 +140,23 @@ def walk(
     past: Past,
     library: Library,
     settings: Settings,
-    days: Days,
+    moments: Sequence[datetime],
     *,
     within: int,
+    first_run: int = 1,
     allow_blast: bool = False,
     told: Told = lambda _done, _total, _what: None,
 ) -> Iterator[Day]:
-    """Walk the days; each is given when it is over. A purchase within `within` days is a hit."""
+    """A run at each moment, one a day; each day is given when it is over. Within `within` days is a hit.
+
+    `first_run` is the number of the first run: greater than any that the tables know already.
+    """
     database = past.database
-    moments = days.moments(settings)
     sender = Sender(library, settings, within)
     before = clock.seconds(moments[0])
-    for number, moment in enumerate(moments, start=1):
+    for number, moment in enumerate(moments, start=first_run):
         now = clock.seconds(moment)
-        told(number - 1, len(moments), f"{clock.local_day(moment, settings.shop.tz)}")
+        told(number - first_run, len(moments), f"{clock.local_day(moment, settings.shop.tz)}")
         sender.sent = 0
         # What waited for the end of quiet hours went out before this day's run, knowing what was known then.
         _advance(past, sender, before, now, number)
@@ -227,7 +232,11 @@ _WAITING = (
 _KEY = sa.and_(
     messages.c.bucket == sa.bindparam("key_bucket"), messages.c.message_id == sa.bindparam("key_id")
 )
-_SENT = sa.update(messages).where(_KEY).values(state=str(MessageState.SENT), sent_at=NOW, settled_at=NOW)
+_SENT = (
+    sa.update(messages)
+    .where(_KEY)
+    .values(state=str(MessageState.SENT), sent_at=NOW, settled_at=NOW, owner=OWNER)
+)
 _STOPPED = (
     sa.update(messages)
     .where(_KEY)
@@ -338,7 +347,7 @@ def _reminded() -> Any:
     select = (
         sa.select(*values.values())
         .select_from(made.join(found, same).outerjoin(supply, of_line))
-        .where(SENT, made.c.sent_at >= sa.bindparam("since", type_=sa.BigInteger))
+        .where(SENT, made.c.sent_at >= sa.bindparam("since", type_=sa.BigInteger), made.c.owner == OWNER)
     )
     return insert_missing("sqlite", reminders, columns=list(values), select=select)
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "preview": "smr.cli.preview:preview",
     "test": "smr.cli.test_:test",
     "backtest": "smr.cli.backtest:backtest",
+    "simulate": "smr.cli.simulate:simulate",
     "rebuild": "smr.cli.run:rebuild",
     "schema": "smr.cli.schema:give_schema",
     "db": "smr.cli.db:app",

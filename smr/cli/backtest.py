@@ -77,8 +77,8 @@ def backtest(
     )
     names = playbooks or []
     options: dict[str, Any] = {"within": hit_within, "allow_blast": allow_blast}
-    _writable("--export", export, (".csv", ".parquet"))
-    _writable("--html", html, (".html", ".htm"))
+    file_to_write("--export", export, (".csv", ".parquet"))
+    file_to_write("--html", html, (".html", ".htm"))
     found = [_walk(shop, chosen(shop.library, names), days, export=export, **options)]
     if compare is not None:
         with other_version(compare, shop.library, shop.settings) as other:
@@ -100,7 +100,7 @@ def _walk(shop: Shop, library: Any, days: Any, **options: Any) -> Findings:
         return walk_back(shop.database, library, shop.settings, days, told=progress, **options)
 
 
-def _writable(option: str, path: Path | None, suffixes: tuple[str, ...]) -> None:
+def file_to_write(option: str, path: Path | None, suffixes: tuple[str, ...]) -> None:
     """Say at once, and not after minutes of walking, that a file cannot be written."""
     if path is None:
         return

@@ -13,6 +13,7 @@ from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, op
 from smr.errors import StateError
 from smr.messages.rendering import FailedMessage, RenderedMessage
 from smr.report import ACCEPTED, EXPIRED, HELD_OUT, RunReport
+from smr.simulation import alarms
 from smr.words import reason_in
 
 BlastOption = Annotated[
@@ -53,11 +54,14 @@ def run(
     if isinstance(done, runs.UnderWay):
         _under_way(done, as_json)
         return
+    left = alarms(shop.database, shop.settings, now=at)
     if as_json:
-        give_json({"now": at, **done.counts()})
+        give_json({"now": at, **done.counts(), "alarms": [alarm.as_json() for alarm in left]})
     else:
         show_report(done, shop.settings.shop.language)
         _next_steps(done)
+    for alarm in left:
+        talk.print(f"warning: {alarm.sentence}", markup=False, style="yellow")
     if done.blast is not None:
         raise StateError(
             f"stopped: this run wanted to write to {done.blast} of {done.customers} customers, more than "

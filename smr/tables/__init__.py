@@ -21,6 +21,7 @@ from smr.tables.facts import (
     tags,
 )
 from smr.tables.outbox import deliveries, messages
+from smr.tables.outlook import expected_messages
 from smr.tables.reference import calendar, products, publications, staff, stores
 from smr.tables.watching import OPEN_INCIDENT, daemons, firings, incidents, tallies
 
@@ -42,6 +43,7 @@ __all__ = [
     "daemons",
     "deliveries",
     "dice_of",
+    "expected_messages",
     "firings",
     "imports",
     "incidents",

@@ -71,7 +71,7 @@ def test_two_versions_stand_side_by_side(smr: Smr, tmp_path: Path) -> None:
 def test_another_catalog_is_another_version(smr: Smr, tmp_path: Path) -> None:
     catalog = tmp_path / "catalog.yaml"
     catalog.write_text(CATALOG.replace("45d", "50d"), encoding="utf-8")
-    first, second = json.loads(smr("--compare", str(catalog), "--json").stdout)
+    _, second = json.loads(smr("--compare", str(catalog), "--json").stdout)
     assert second["playbooks"][0]["timing_error"]["median_days"] == 7
 
 

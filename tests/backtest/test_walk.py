@@ -86,7 +86,7 @@ def sent_by_walk(database: Database, books: Library, shop: Settings, days: Days)
     """Customer, playbook, step, anchor, channel and time of what a walk sends."""
     at = clock.seconds(days.moments(shop)[0])
     with past_of(database, at=at, horizon=clock.seconds(NOW), told=lambda *_: None) as past:
-        for _ in walk(past, books, shop, days, within=7):
+        for _ in walk(past, books, shop, days.moments(shop), within=7):
             pass
         return sent(past.database)
 
