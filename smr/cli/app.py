@@ -31,6 +31,7 @@ COMMANDS = {
     "test": "smr.cli.test_:test",
     "backtest": "smr.cli.backtest:backtest",
     "simulate": "smr.cli.simulate:simulate",
+    "learn": "smr.cli.learn:learn",
     "rebuild": "smr.cli.run:rebuild",
     "schema": "smr.cli.schema:give_schema",
     "db": "smr.cli.db:app",
