@@ -52,8 +52,11 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
     playbook, *_ = library.playbooks
     shop = (library, settings, now)
     quiet = guards.quiet_now(connection, now, settings)
-    search = due.search(connection.dialect.name, playbook, *shop)
-    judgements = guards.judgements([guards.Bench(playbook, playbook.steps[0], *shop, quiet)])
+    bench = guards.Bench(playbook, playbook.steps[0], *shop, quiet)
+    search = due.search(
+        connection.dialect.name, playbook, *shop, lambda _step, found: guards.verdict(found, bench)
+    )
+    judgements = guards.judgements([bench])
     arbitrations = list(guards.arbitrations(library, settings))
     tomorrow = clock.seconds(clock.end_of_day(now, settings.shop.tz))
     spans = [

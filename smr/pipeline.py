@@ -26,7 +26,7 @@ from smr.database import Database
 from smr.errors import StateError
 from smr.messages.rendering import FailedMessage, RenderedMessage, render
 from smr.outbox import put
-from smr.playbook.model import Library, Playbook
+from smr.playbook.model import Library, Playbook, Step
 from smr.publication import live_since, publish
 from smr.report import RunReport
 from smr.settings import Settings
@@ -228,15 +228,21 @@ class _Rules:
         quiet = guards.quiet_now(connection, scope.now, scope.settings)
         since = live_since(connection)
         shop = (scope.library, scope.settings, scope.now)
-        benches = [
-            guards.Bench(playbook, step, *shop, quiet, since.get(playbook.name))
+        benches = {
+            (playbook.name, step.name): guards.Bench(playbook, step, *shop, quiet, since.get(playbook.name))
             for playbook in scope.playbooks
             for step in playbook.steps
-        ]
-        live = [playbook for playbook in scope.playbooks if playbook.status == "live"]
+        }
+
+        def search(playbook: Playbook) -> due.Search:
+            def judge(step: Step, found: sa.FromClause) -> dict[str, Any]:
+                return guards.verdict(found, benches[playbook.name, step.name])
+
+            return due.search(connection.dialect.name, playbook, *shop, judge)
+
         return cls(
-            searches=[due.search(connection.dialect.name, playbook, *shop) for playbook in live],
-            judgements=guards.judgements(benches),
+            searches=[search(playbook) for playbook in scope.playbooks if playbook.status == "live"],
+            judgements=guards.judgements(benches.values()),
             arbitrations=list(guards.arbitrations(scope.library, scope.settings)),
             tomorrow=clock.seconds(clock.end_of_day(scope.now, scope.settings.shop.tz)),
         )

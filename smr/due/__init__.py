@@ -1,16 +1,17 @@
 """What is due: when each supply runs out, and which step of which playbook that makes due for whom.
 
-In: facts, the catalog, playbooks, the clock. Out: `buyers` and `supplies` (derived), and `candidates` in
-state `due`. Works on a slice of buckets; judges nothing.
+In: facts, the catalog, playbooks, the clock. Out: `buyers` and `supplies` (derived), and `candidates`, beside
+which is written what the pipeline has judged of them. Works on a slice of buckets; judges nothing itself.
 """
 
 from smr.due.catalog import publish_catalog
-from smr.due.find import Search, Tally, find, search
+from smr.due.find import Judge, Search, Tally, find, search
 from smr.due.supplies import mark_everyone, mark_later_than, refresh
 from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of
 
 __all__ = [
     "CANDIDATE_COLUMNS",
+    "Judge",
     "Search",
     "Tally",
     "candidates_of",

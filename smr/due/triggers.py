@@ -197,7 +197,10 @@ def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tup
 
 
 def _falling(kind: str, lines: Any) -> sa.Subquery:
-    """The keys of supplies that run out in the window, in the slice: read from the index alone."""
+    """The keys of supplies that run out in the window, in the slice: read from the index alone.
+
+    SQLite hands them on in the order of the key, so that what lies side by side is read side by side.
+    """
     key = named(supplies, "falling_key")
     at = sa.type_coerce(key.c.runs_out_at, sa.BigInteger)
     return (
@@ -209,6 +212,7 @@ def _falling(kind: str, lines: Any) -> sa.Subquery:
             at <= UNTIL,
             key.c.bucket.between(LOW, HIGH),
         )
+        .suffix_with("GROUP BY 1, 2, 3, 4", dialect="sqlite")
         .subquery("falling")
     )
 

@@ -6,7 +6,7 @@ message before it is sent, and one customer when explaining. Guards that compare
 other (caps, priority, limits) work on all of a customer's candidates at once. Holdout is judged last.
 """
 
-from smr.guards.chain import GUARDS, arbitrate, judge, judgements, queued, settle
+from smr.guards.chain import GUARDS, arbitrate, judge, judgements, queued, settle, verdict
 from smr.guards.frequency_cap import arbitrations
 from smr.guards.limits import limit_run
 from smr.guards.quiet_hours import quiet_now
@@ -26,4 +26,5 @@ __all__ = [
     "quiet_now",
     "recheck",
     "settle",
+    "verdict",
 ]

@@ -1,7 +1,8 @@
 """All guards in the order in which they are judged, and the statements that judge a slice.
 
-A step's candidates are judged by one UPDATE that gives each its first reason; what has none is arbitrated
-across playbooks; the run's limits follow (`limits`); holdout comes last; then reasons become states.
+Candidates found by a run are written with their first reason (`verdict`); those that are open from earlier
+are judged by one UPDATE for each step. What has no reason is arbitrated across playbooks; the run's limits
+follow (`limits`); holdout comes last; then reasons become states.
 """
 
 from __future__ import annotations
@@ -68,8 +69,20 @@ def _why_none_may(candidate: Any, bench: Bench) -> ColumnElement[Any]:
     return sa.case(*whens, else_=sa.null())
 
 
+def verdict(candidate: Any, bench: Bench) -> dict[str, Any]:
+    """What the guards say of a candidate by itself, as columns: accepted, unless there is a reason."""
+    return {
+        "state": str(CandidateState.ACCEPTED),
+        "reason": reason_of(candidate, bench),
+        "channel": contact.channel_of(candidate, bench),
+        "send_after": quiet_hours.send_after(candidate, bench),
+        "judged_at": NOW,
+        "detail": sa.null(),
+    }
+
+
 def judgements(benches: Iterable[Bench]) -> list[Any]:
-    """The statements that give open candidates their first reason and their channel.
+    """The statements that judge again the open candidates that this run did not find.
 
     Steps of which the guards ask the same are judged by one statement.
     """
@@ -82,7 +95,7 @@ def judgements(benches: Iterable[Bench]) -> list[Any]:
 def judge(
     connection: Connection, statements: Iterable[Any], *, now: int, run_id: int, low: int, high: int
 ) -> None:
-    """Judge every open candidate of these steps in buckets low..high, each by itself."""
+    """Judge the open candidates of these steps in buckets low..high that this run did not find."""
     for statement in statements:
         connection.execute(statement, {"now": now, "run": run_id, "low": low, "high": high})
 
@@ -111,15 +124,12 @@ def _judgement(group: list[Bench]) -> Any:
     bench = group[0]
     return (
         sa.update(candidates)
-        .values(
-            state=str(CandidateState.DUE),
-            reason=reason_of(candidates, bench),
-            channel=contact.channel_of(candidates, bench),
-            send_after=quiet_hours.send_after(candidates, bench),
-            judged_at=NOW,
-            detail=sa.null(),
+        .values(**verdict(candidates, bench), run_id=RUN)
+        .where(
+            _open([one.playbook.name for one in group]),
+            candidates.c.step == bench.step.name,
+            candidates.c.run_id != RUN,
         )
-        .where(_open([one.playbook.name for one in group]), candidates.c.step == bench.step.name)
     )
 
 
@@ -164,8 +174,9 @@ def settle(
     columns = (candidates.c.playbook, candidates.c.step, candidates.c.reason)
     counted = sa.select(*columns, sa.func.count()).where(_open(names)).group_by(*columns)
     counts = connection.execute(counted, bound).all()
-    if counts:
-        connection.execute(sa.update(candidates).values(state=_state()).where(_open(names)), bound)
+    if any(reason is not None for _, _, reason, _ in counts):
+        undone = sa.and_(candidates.c.reason.is_not(None), candidates.c.state == str(CandidateState.ACCEPTED))
+        connection.execute(sa.update(candidates).values(state=_state()).where(_open(names), undone), bound)
     return [(playbook, step, reason, count) for playbook, step, reason, count in counts]
 
 
@@ -173,7 +184,8 @@ def queued(
     connection: Connection, playbooks: Sequence[Playbook], *, now: int, run_id: int, low: int, high: int
 ) -> None:
     """Note of what this run accepted, in buckets low..high, that its message is in the outbox."""
-    accepted = sa.and_(candidates.c.run_id == RUN, candidates.c.state == str(CandidateState.ACCEPTED))
+    state = candidates.c.state == str(CandidateState.ACCEPTED)
+    accepted = sa.and_(candidates.c.run_id == RUN, state, candidates.c.reason.is_(None))
     marked = (
         sa.update(candidates).values(queued_at=NOW).where(_open([one.name for one in playbooks]), accepted)
     )
@@ -186,7 +198,6 @@ def _open(playbooks: Sequence[str]) -> ColumnElement[bool]:
 
 def _state() -> ColumnElement[Any]:
     return sa.case(
-        (candidates.c.reason.is_(None), str(CandidateState.ACCEPTED)),
         (candidates.c.reason == str(Reason.HOLDOUT), str(CandidateState.HELD_OUT)),
         (candidates.c.reason == str(Reason.EXPIRED), str(CandidateState.EXPIRED)),
         else_=str(CandidateState.BLOCKED),

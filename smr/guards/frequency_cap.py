@@ -66,7 +66,7 @@ def _passing(row: Any) -> ColumnElement[bool]:
     return sa.and_(
         row.c.bucket.between(LOW, HIGH),
         row.c.run_id == RUN,
-        row.c.state == "due",
+        row.c.state == "accepted",
         row.c.reason.is_(None),
         row.c.queued_at.is_(None),
     )

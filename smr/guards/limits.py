@@ -39,7 +39,7 @@ def limit_run(
 def _passed(row: Any) -> ColumnElement[bool]:
     return sa.and_(
         row.c.run_id == RUN,
-        row.c.state == str(CandidateState.DUE),
+        row.c.state == str(CandidateState.ACCEPTED),
         row.c.reason.is_(None),
         row.c.queued_at.is_(None),
     )
