@@ -34,7 +34,7 @@ from sqlalchemy.exc import ArgumentError
 from smr import clock
 from smr.channel_kinds import kind_of, kinds
 from smr.errors import Fault, FaultsError, OperatorError, did_you_mean
-from smr.notation import Flag, Rate, RateText, Share, Span, TimeOfDay, Whole
+from smr.notation import Flag, PaceText, Rate, RateText, Share, Span, TimeOfDay, Whole
 from smr.strict_yaml import Document, Steps, read_text, read_yaml
 from smr.typed import UnfitValueError, typed
 
@@ -172,6 +172,16 @@ class ChannelSettings(Part):
     cap: RateText | None = Field(None, description="at most so many messages per customer on this channel")
     personal: Flag | None = Field(None, description="false: one text goes to many (such as Moments)")
     max_length: Whole | None = Field(None, ge=1, description="longest text, in characters")
+    rate: PaceText | None = Field(
+        None, description="at most so fast, over all processes, such as 50 per second or 600 per minute"
+    )
+    parallel: Whole | None = Field(None, ge=1, le=64, description="calls at once, in each process")
+    timeout: Whole | None = Field(None, ge=1, le=600, description="seconds one call may take in all")
+    unknown: Literal["ask", "resend", "hold"] | None = Field(
+        None,
+        description="what to do with a message that may or may not have gone out: ask the provider, "
+        "send it again under the same id, or leave it to people; default: as the adapter knows best",
+    )
 
 
 def _by_kind(value: Any) -> Any:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from smr import runs
+from smr import clock, runs
 from smr.cli.say import bar, facts, give_json, talk
 from smr.cli.shop import ConfigOption, JsonOption, NowOption, open_shop
 from smr.delivery import DeliveryReport
@@ -22,6 +23,9 @@ from smr.delivery.deliver import LEASE_SECONDS
 from smr.errors import OperatorError, StateError, did_you_mean
 from smr.settings import Settings
 from smr.words import reason_in
+
+ROUND_SECONDS = 60
+"""After so long the instant of sending is read anew: quiet hours may have begun."""
 
 
 def deliver(
@@ -42,18 +46,25 @@ def deliver(
     at = shop.now(now)
     _known(channel, shop.settings)
     with bar("delivering") as progress, _stopping() as stopped:
-        report = deliver_round(
-            shop.database,
-            shop.library,
-            shop.settings,
-            now=at,
-            owner=runs.this_process(),
-            channels=channel,
-            limit=limit,
-            lease_seconds=int(os.environ.get("SMR_TEST_LEASE_SECONDS", LEASE_SECONDS)),
-            stop=lambda: bool(stopped),
-            progress=progress,
-        )
+        report = DeliveryReport()
+        began = clock.monotonic()
+        while True:
+            this = deliver_round(
+                shop.database,
+                shop.library,
+                shop.settings,
+                now=at + timedelta(seconds=round(clock.monotonic() - began)),
+                owner=runs.this_process(),
+                channels=channel,
+                limit=None if limit is None else limit - report.done,
+                seconds=ROUND_SECONDS,
+                lease_seconds=int(os.environ.get("SMR_TEST_LEASE_SECONDS", LEASE_SECONDS)),
+                stop=lambda: bool(stopped),
+                progress=progress,
+            )
+            report.add(this)
+            if stopped or not this.more or report.done == limit:
+                break
     if as_json:
         give_json({"now": at, **report.as_json()})
     else:

@@ -33,4 +33,21 @@ def _postgresql(_element: Any, _compiler: Any, **_: Any) -> str:
     return "CAST(floor(extract(epoch FROM clock_timestamp())) AS BIGINT)"
 
 
-__all__ = ["database_now"]
+class database_now_us(GenericFunction[int]):  # noqa: N801 - reads as the SQL function it is
+    """The same instant in microseconds, for rates; SQLite's clock ticks in milliseconds."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(database_now_us, "sqlite")
+def _sqlite_us(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000"
+
+
+@compiles(database_now_us, "postgresql")
+def _postgresql_us(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000000) AS BIGINT)"
+
+
+__all__ = ["database_now", "database_now_us"]

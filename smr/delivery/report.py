@@ -14,7 +14,8 @@ class DeliveryReport:
     `messages` counts messages by channel, the state they went to, and the reason (or ""). `rescued`
     counts those taken back from dead workers. `lost` counts messages that another worker had taken over
     meanwhile. `places` says where each channel's messages lie; `troubles` why a channel stopped. `more`: the
-    round was stopped, or its time was over, before all was sent.
+    round was stopped, or its time was over, before all was sent. `waits`: channels that may go on only in so
+    many seconds.
     """
 
     messages: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -24,6 +25,7 @@ class DeliveryReport:
     more: bool = False
     places: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
+    waits: dict[str, float] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -33,6 +35,17 @@ class DeliveryReport:
     def count(self, state: str) -> int:
         """How many messages went to a state, on all channels and for all reasons."""
         return sum(number for (_, of_state, _), number in self.messages.items() if of_state == state)
+
+    def add(self, other: DeliveryReport) -> None:
+        """Count another report's messages as this one's, too."""
+        self.messages.update(other.messages)
+        self.rescued.update(other.rescued)
+        self.expired += other.expired
+        self.lost += other.lost
+        self.more = self.more or other.more
+        self.places |= other.places
+        self.troubles |= other.troubles
+        self.waits |= other.waits
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -49,4 +62,5 @@ class DeliveryReport:
             "more": self.more,
             "places": self.places,
             "troubles": self.troubles,
+            "waits": self.waits,
         }

@@ -8,6 +8,7 @@ other (caps, priority, limits) work on all of a customer's candidates at once. H
 
 from smr.guards.chain import GUARDS, arbitrate, judge, judgements, queued, settle, verdict
 from smr.guards.frequency_cap import arbitrations
+from smr.guards.ladder import Rung, next_rungs
 from smr.guards.limits import limit_run
 from smr.guards.quiet_hours import quiet_now
 from smr.guards.recheck import recheck
@@ -16,12 +17,14 @@ from smr.guards.verdict import Bench, Verdict
 __all__ = [
     "GUARDS",
     "Bench",
+    "Rung",
     "Verdict",
     "arbitrate",
     "arbitrations",
     "judge",
     "judgements",
     "limit_run",
+    "next_rungs",
     "queued",
     "quiet_now",
     "recheck",

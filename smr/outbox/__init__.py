@@ -5,19 +5,20 @@ row under the unique key of its reminder; it moves only along the arrows in `sta
 only what it holds by its token. No network here.
 """
 
-from smr.outbox.claim import Claimed, Portion, channels_waiting, claim, portions
+from smr.outbox.claim import Claimed, Place, channels_waiting, claim, in_order
 from smr.outbox.operators import cancel, retry
 from smr.outbox.prune import prune
 from smr.outbox.put import COLUMNS, put
-from smr.outbox.rescue import Unknown, expire, rescue, settle_unknown, unknown_messages
+from smr.outbox.rescue import Unknown, expire, rescue, send_again, settle_unknown, unknown_messages
 from smr.outbox.send import Begun, Stopped, Verdict, begin_sending, fate, release, renew
-from smr.outbox.settle import Settlement, settle
+from smr.outbox.settle import Onward, Settlement, settle
 
 __all__ = [
     "COLUMNS",
     "Begun",
     "Claimed",
-    "Portion",
+    "Onward",
+    "Place",
     "Settlement",
     "Stopped",
     "Unknown",
@@ -28,13 +29,14 @@ __all__ = [
     "claim",
     "expire",
     "fate",
-    "portions",
+    "in_order",
     "prune",
     "put",
     "release",
     "renew",
     "rescue",
     "retry",
+    "send_again",
     "settle",
     "settle_unknown",
     "unknown_messages",

@@ -1,8 +1,7 @@
 """Taking messages to send: a worker's hold on them, for the time of its lease.
 
-In: a channel, how many, for how long. Out: `Claimed` messages that no other worker has. `portions` says
-where to look: a few buckets at a time, the highest priority first, so that a claim touches little and is
-pinned to buckets, as a PostgreSQL distributed by bucket demands.
+In: a channel, how many, for how long. Out: `Claimed` messages that no other worker has. `in_order` says
+which are next; a claim names the buckets it touches, as a PostgreSQL distributed by bucket demands.
 Trap: leases are counted by the database's clock, while what is due is judged by the caller's `now`.
 """
 
@@ -11,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -26,10 +25,22 @@ from smr.outbox import sql
 from smr.outbox.states import check_arrow
 from smr.tables import messages
 
+HIGHEST = 2**31 - 1
+
+
+class Place(NamedTuple):
+    """Where a message lies."""
+
+    bucket: int
+    message_id: str
+
 
 @dataclass(frozen=True)
 class Claimed:
-    """One message in a worker's hands. `token` proves the hold; `attempt` numbers the try that is due."""
+    """One message in a worker's hands. `token` proves the hold; `attempt` numbers the try that is due.
+
+    `refusals` counts the earlier tries that were refused for the message's own sake.
+    """
 
     bucket: int
     customer_id: str
@@ -48,6 +59,7 @@ class Claimed:
     due_at: datetime
     expires_at: datetime
     attempt: int
+    refusals: int
     version: str
     token: str
 
@@ -57,34 +69,25 @@ class Claimed:
         return self.message_id, self.token
 
 
-@dataclass(frozen=True)
-class Portion:
-    """Buckets that together hold about one claim's worth of messages of one priority."""
-
-    priority: int
-    buckets: tuple[int, ...]
-    count: int
-
-
 def channels_waiting(connection: Connection, *, now: datetime) -> dict[str, int]:
     """How many messages each channel has to send now."""
     return {row[0]: row[1] for row in connection.execute(sql.channels_waiting(), {"now": now})}
 
 
-def portions(connection: Connection, channel: str, *, now: datetime, size: int) -> list[Portion]:
-    """Where a channel's messages wait: buckets with about `size` messages together, by falling priority."""
-    found: list[Portion] = []
-    buckets: list[int] = []
-    count, current = 0, None
-    for priority, bucket, waiting in connection.execute(sql.waiting(), {"channel": channel, "now": now}):
-        if buckets and (priority != current or count + waiting > size):
-            found.append(Portion(current or 0, tuple(buckets), count))
-            buckets, count = [], 0
-        current = priority
-        buckets.append(bucket)
-        count += waiting
-    if buckets:
-        found.append(Portion(current or 0, tuple(buckets), count))
+def in_order(connection: Connection, channel: str, *, now: datetime, most: int) -> list[Place]:
+    """Where a channel's messages lie that are to be sent now: by falling priority, then by due time.
+
+    The list grows old: what is queued after it was drawn, however urgent, is not in it.
+    """
+    found: list[Place] = []
+    below = HIGHEST
+    while len(found) < most:
+        priority = connection.scalar(sql.next_priority(), {"channel": channel, "below": below})
+        if priority is None:
+            break
+        bound = {"channel": channel, "priority": priority, "now": now, "most": most - len(found)}
+        found += (Place(*row) for row in connection.execute(sql.in_order(), bound))
+        below = priority
     return found
 
 
@@ -96,20 +99,22 @@ def claim(
     limit: int,
     lease_seconds: int,
     now: datetime,
-    buckets: Sequence[int] | None = None,
+    wanted: Sequence[Place] | None = None,
 ) -> list[Claimed]:
-    """Claim at most `limit` messages of a channel that are to be sent now, by priority, then by due time.
+    """Claim those of the `wanted` messages that are still to be sent now; of all, where that is None.
 
-    Looks in `buckets`, or in the portion that comes first. Committed when it returns.
+    At most `limit`, in the order given. Committed when it returns.
     """
-    if buckets is None:
+    if limit <= 0:
+        return []
+    if wanted is None:
         with database.read() as connection:
-            first = portions(connection, channel, now=now, size=limit)[:1]
-        buckets = first[0].buckets if first else ()
-    if not buckets or limit <= 0:
+            wanted = in_order(connection, channel, now=now, most=limit)
+    wanted = wanted[:limit]
+    if not wanted:
         return []
     with database.write() as connection:
-        claimed = _take(connection, channel, owner, limit, lease_seconds, now, buckets)
+        claimed = _take(connection, channel, owner, lease_seconds, now, wanted)
     reached("after_claim")
     return claimed
 
@@ -118,15 +123,18 @@ def _take(
     connection: Connection,
     channel: str,
     owner: str,
-    limit: int,
     lease_seconds: int,
     now: datetime,
-    buckets: Sequence[int],
+    wanted: Sequence[Place],
 ) -> list[Claimed]:
     check_arrow(MessageState.QUEUED, MessageState.CLAIMED)
     token = uuid4().hex
-    found = connection.execute(sql.lock_due(buckets), {"channel": channel, "now": now, "most": limit})
-    claimed = [Claimed(*(*row, token)) for row in found]
+    buckets, ids = zip(*wanted, strict=True)
+    found = connection.execute(
+        sql.lock_due(connection.dialect.name, buckets, ids), {"channel": channel, "now": now}
+    )
+    by_id = {row.message_id: Claimed(*(*row, token)) for row in found}
+    claimed = [by_id[place.message_id] for place in wanted if place.message_id in by_id]
     update_each(
         connection,
         messages,

@@ -26,6 +26,8 @@ from smr.outbox.states import check_arrow
 from smr.tables import deliveries, messages
 
 BUCKETS_AT_A_TIME = 256
+ASKED = "asked the channel"
+QUEUED_AGAIN = {"state": MessageState.QUEUED, "reason": None, "settled_at": None, **sql.FREE}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Unknown:
     message_id: str
     customer_id: str
     attempts: int
+    tried_at: datetime | None
 
 
 def rescue(database: Database, *, now: datetime) -> Rescued:
@@ -84,10 +87,21 @@ def settle_unknown(
     sent = [one for one in asked if arrived.get(one.message_id) is True]
     again = [one for one in asked if arrived.get(one.message_id) is False]
     found = {"state": MessageState.SENT, "reason": None, "sent_at": now, "settled_at": now, **sql.FREE}
-    lost = {"state": MessageState.QUEUED, "reason": None, "settled_at": None, **sql.FREE}
     with database.write() as connection:
-        settled = _answer(connection, sent, found, "sent", now)
-        return settled, _answer(connection, again, lost, "refused", now)
+        settled = _answer(connection, sent, found)
+        _end_attempts(connection, settled, "sent", now, ASKED)
+        lost = _answer(connection, again, QUEUED_AGAIN)
+        _end_attempts(connection, lost, "refused", now, ASKED)
+    return len(settled), len(lost)
+
+
+def send_again(database: Database, unknown: Sequence[Unknown]) -> int:
+    """Queue unknown messages again, for a channel that takes each id once; returns how many.
+
+    Their attempts stay unknown: what follows may be a second delivery, and its history shows it.
+    """
+    with database.write() as connection:
+        return len(_answer(connection, unknown, QUEUED_AGAIN))
 
 
 def slices(
@@ -119,18 +133,11 @@ def _move(
     return moved
 
 
-def _answer(
-    connection: Connection,
-    messages_asked: Sequence[Unknown],
-    values: Mapping[str, Any],
-    result: str,
-    now: datetime,
-) -> int:
+def _answer(connection: Connection, unknown: Sequence[Unknown], values: Mapping[str, Any]) -> list[Any]:
     check_arrow(MessageState.UNKNOWN, values["state"])
-    still = _still_unknown(connection, messages_asked)
-    moved = update_each(connection, messages, _keys(still), key=sql.KEY, same=values)
-    _end_attempts(connection, still, result, now, reason="asked the channel")
-    return moved
+    still = _still_unknown(connection, unknown)
+    update_each(connection, messages, _keys(still), key=sql.KEY, same=values)
+    return still
 
 
 def _still_unknown(connection: Connection, asked: Sequence[Unknown]) -> list[Any]:

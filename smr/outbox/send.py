@@ -64,13 +64,21 @@ class Begun:
 
 
 def begin_sending(
-    connection: Connection, claimed: Sequence[Claimed], judge: Judge, *, lease_seconds: int, now: datetime
+    connection: Connection,
+    claimed: Sequence[Claimed],
+    judge: Judge,
+    *,
+    lease_seconds: int,
+    now: datetime,
+    again: bool = False,
 ) -> Begun:
-    """Judge these messages of one claim once more, and record that those which pass are being sent.
+    """Judge these messages once more, and record that those which pass are being sent.
 
-    Each of them gets an attempt row and a new lease. To be committed before the channel is called.
+    Each of them gets an attempt row and a new lease. To be committed before the channel is called. `again`:
+    this was tried before, and nobody knows whether it was committed; what is found recorded counts as begun.
     """
     _durably(connection)
+    recorded = still_mine(connection, claimed, MessageState.SENDING) if again else []
     mine = still_mine(connection, claimed, MessageState.CLAIMED)
     verdicts = judge(connection, mine) if mine else {}
     stopped = [
@@ -82,7 +90,7 @@ def begin_sending(
     sending = [message for message in mine if message.message_id not in halted]
     _record_stopped(connection, stopped, now)
     _record_sending(connection, sending, lease_seconds, now)
-    return Begun(tuple(sending), tuple(stopped))
+    return Begun((*recorded, *sending), tuple(stopped))
 
 
 def renew(connection: Connection, claimed: Sequence[Claimed], *, lease_seconds: int) -> int:

@@ -29,14 +29,25 @@ RESULTS = {
     S.UNKNOWN: "unknown",
 }
 """How an attempt ended, by the state it left its message in."""
+PUT_OFF = "put_off"
+"""How it ended where the channel is to blame for it, not the message."""
+
+
+@dataclass(frozen=True)
+class Onward:
+    """The next channel of a step, and the customer's address there."""
+
+    channel: str
+    address: str
 
 
 @dataclass(frozen=True)
 class Settlement:
     """How an attempt ended for one message: the state it goes to.
 
-    `send_after` is for those queued again. `reason` is a channel's refusal, or None; `detail` is kept
-    with the attempt.
+    `send_after` is for those queued again; `onward` where they are then sent by another channel. `reason` is
+    a channel's refusal, or None; `detail` is kept with the attempt. `blame`: the refusal is the message's own
+    fault, not the channel's, and counts.
     """
 
     message: Claimed
@@ -45,6 +56,8 @@ class Settlement:
     detail: str | None = None
     provider_id: str | None = None
     send_after: datetime | None = None
+    onward: Onward | None = None
+    blame: bool = True
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement], *, now: datetime) -> list[Settlement]:
@@ -52,10 +65,11 @@ def settle(connection: Connection, settlements: Sequence[Settlement], *, now: da
     given = [one.message for one in settlements]
     held = {message.hold for message in still_mine(connection, given, S.SENDING)}
     mine = [one for one in settlements if one.message.hold in held]
-    for state in RESULTS:
+    for state, result in RESULTS.items():
         of_state = [settlement for settlement in mine if settlement.state is state]
         _settle_messages(connection, of_state, state, now)
-        _settle_attempts(connection, of_state, state, now)
+        _settle_attempts(connection, [one for one in of_state if one.blame], result, now)
+        _settle_attempts(connection, [one for one in of_state if not one.blame], PUT_OFF, now)
     return mine
 
 
@@ -80,11 +94,18 @@ def _message_row(settlement: Settlement) -> dict[str, Any]:
         "reason": settlement.reason,
         "provider_id": settlement.provider_id,
     }
-    return row | ({"send_after": settlement.send_after} if settlement.state is S.QUEUED else {})
+    if settlement.state is not S.QUEUED:
+        return row
+    onward = settlement.onward or Onward(message.channel, message.address)
+    return row | {
+        "send_after": settlement.send_after,
+        "channel": onward.channel,
+        "address": onward.address,
+    }
 
 
 def _settle_attempts(
-    connection: Connection, settlements: Sequence[Settlement], state: S, now: datetime
+    connection: Connection, settlements: Sequence[Settlement], result: str, now: datetime
 ) -> None:
     rows = [
         {
@@ -97,5 +118,5 @@ def _settle_attempts(
         }
         for settlement in settlements
     ]
-    same = {"result": RESULTS[state], "finished_at": now}
+    same = {"result": result, "finished_at": now}
     update_each(connection, deliveries, rows, key=sql.ATTEMPT_KEY, same=same)

@@ -7,19 +7,23 @@ two workers never wait for each other in a circle. The indexes relied on are `me
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from smr.database.unindexed import unindexed
 from smr.events import MessageState as S
-from smr.tables import messages
+from smr.tables import deliveries, messages
 from smr.tables import outbox as table
 
 m = messages.c
 QUEUED = cast("sa.ColumnElement[bool]", table.QUEUED)
 HELD = cast("sa.ColumnElement[bool]", table.HELD)
+UNKNOWN = cast("sa.ColumnElement[bool]", table.UNKNOWN)
+WITH_STAFF = cast("sa.ColumnElement[bool]", table.WITH_STAFF)
 bucket = unindexed(m.bucket)
 KEY = ("bucket", "message_id")
 ATTEMPT_KEY = ("bucket", "customer_id", "message_id", "attempt")
@@ -64,6 +68,24 @@ PUT_POSTGRESQL = (
     f"SELECT {_NAMES}, 'queued' FROM messages_put ON CONFLICT DO NOTHING"
 )
 
+
+def _refusals() -> sa.ColumnElement[int]:
+    """How often the message was refused for its own sake on its present channel; asked after a first try."""
+    refused = (
+        sa.select(sa.func.count())
+        .select_from(deliveries)
+        .where(
+            deliveries.c.bucket == m.bucket,
+            deliveries.c.customer_id == m.customer_id,
+            deliveries.c.message_id == m.message_id,
+            deliveries.c.channel == m.channel,
+            deliveries.c.result == "refused",
+        )
+        .scalar_subquery()
+    )
+    return sa.case((m.attempts == 0, 0), else_=refused)
+
+
 CLAIMED = (
     m.bucket,
     m.customer_id,
@@ -82,6 +104,7 @@ CLAIMED = (
     m.due_at,
     m.expires_at,
     (m.attempts + 1).label("attempt"),
+    _refusals().label("refusals"),
     m.version,
 )
 """What a worker needs of a message it has claimed."""
@@ -92,32 +115,64 @@ def _due(now: Any) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def channels_waiting() -> sa.Select[Any]:
-    """How many messages each channel has to send now."""
+    """How many messages each channel has to send now, read from the index alone."""
     now = sa.bindparam("now", type_=m.send_after.type)
     return sa.select(m.channel, sa.func.count()).where(*_due(now)).group_by(m.channel).order_by(m.channel)
 
 
-def waiting() -> sa.Select[Any]:
-    """How many messages of a channel wait in each bucket, the highest priority first."""
-    now = sa.bindparam("now", type_=m.send_after.type)
-    return (
-        sa.select(m.priority, m.bucket, sa.func.count())
-        .where(m.channel == sa.bindparam("channel"), *_due(now))
-        .group_by(m.priority, m.bucket)
-        .order_by(m.priority.desc(), m.bucket)
+def next_priority() -> sa.Select[Any]:
+    """The highest priority below `:below` that a channel has queued."""
+    return sa.select(sa.func.max(m.priority)).where(
+        QUEUED, m.channel == sa.bindparam("channel"), m.priority < sa.bindparam("below")
     )
 
 
-def lock_due(buckets: Sequence[int]) -> sa.Select[Any]:
-    """The next messages of a channel in these buckets, locked; those another has locked are passed over."""
+def in_order() -> sa.Select[Any]:
+    """The ids of a channel's messages of one priority that are to be sent now, by due time."""
     now = sa.bindparam("now", type_=m.send_after.type)
+    return (
+        sa.select(m.bucket, m.message_id)
+        .where(m.channel == sa.bindparam("channel"), m.priority == sa.bindparam("priority"), *_due(now))
+        .order_by(m.due_at, m.bucket, m.message_id)
+        .limit(sa.bindparam("most"))
+    )
+
+
+def lock_due(dialect: str, buckets: Sequence[int], ids: Sequence[str]) -> sa.Select[Any]:
+    """Those of the named messages that are still to be sent, locked; those another has locked are passed
+    over. Each is looked up by its bucket and id.
+    """
+    now = sa.bindparam("now", type_=m.send_after.type)
+    wanted = _listed(buckets, ids) if dialect == "sqlite" else _arrays(buckets, ids)
+    same = (m.bucket == wanted.c.bucket) & (m.message_id == wanted.c.message_id)
     return (
         sa.select(*CLAIMED)
-        .where(bucket.in_(buckets), m.channel == sa.bindparam("channel"), *_due(now))
-        .order_by(m.priority.desc(), m.due_at, bucket, m.message_id)
-        .limit(sa.bindparam("most"))
-        .with_for_update(skip_locked=True)
+        .join_from(messages, wanted, same)
+        .where(bucket.in_(sorted(set(buckets))), unindexed(m.channel) == sa.bindparam("channel"), *_due(now))
+        .order_by(m.bucket, m.message_id)
+        .with_for_update(skip_locked=True, of=messages)
     )
+
+
+def _listed(buckets: Sequence[int], ids: Sequence[str]) -> sa.Subquery:
+    """Pairs as rows, from one JSON text: SQLite looks each up, and compiles the statement once."""
+    given = json.dumps([*zip(buckets, ids, strict=True)])
+    pair = sa.func.json_each(sa.bindparam("wanted", given)).table_valued("value", name="pair")
+    each = pair.c.value
+    return sa.select(
+        sa.func.json_extract(each, sa.literal_column("'$[0]'"), type_=sa.SmallInteger).label("bucket"),
+        sa.func.json_extract(each, sa.literal_column("'$[1]'"), type_=sa.Text).label("message_id"),
+    ).subquery("wanted")
+
+
+def _arrays(buckets: Sequence[int], ids: Sequence[str]) -> sa.TableValuedAlias:
+    """Pairs as rows, from two arrays side by side."""
+    arrays = (
+        sa.bindparam("wanted_buckets", list(buckets), type_=ARRAY(sa.SmallInteger)),
+        sa.bindparam("wanted_ids", list(ids), type_=ARRAY(sa.Text)),
+    )
+    columns = (sa.column("bucket", sa.SmallInteger), sa.column("message_id", sa.Text))
+    return sa.func.unnest(*arrays).table_valued(*columns, name="wanted").render_derived()
 
 
 def lock_mine(buckets: Sequence[int], state: S) -> sa.Select[Any]:
@@ -169,9 +224,38 @@ def too_late() -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def unknown() -> sa.Select[Any]:
-    """The messages of which nobody can say whether they went out."""
+    """The messages of which nobody can say whether they went out, and when each was last tried."""
+    tried = (
+        sa.select(deliveries.c.started_at)
+        .where(
+            deliveries.c.bucket == m.bucket,
+            deliveries.c.customer_id == m.customer_id,
+            deliveries.c.message_id == m.message_id,
+            deliveries.c.attempt == m.attempts,
+        )
+        .scalar_subquery()
+    )
     return (
-        sa.select(m.channel, m.bucket, m.message_id, m.customer_id, m.attempts)
-        .where(_is(S.UNKNOWN))
+        sa.select(m.channel, m.bucket, m.message_id, m.customer_id, m.attempts, tried.label("tried_at"))
+        .where(UNKNOWN)
+        .order_by(m.channel, m.bucket, m.message_id)
+    )
+
+
+def with_staff() -> sa.Select[Any]:
+    """What staff have not confirmed, and since when they have it."""
+    return (
+        sa.select(
+            m.channel,
+            m.bucket,
+            m.message_id,
+            m.customer_id,
+            m.playbook,
+            m.step,
+            m.attempts,
+            m.provider_id,
+            m.settled_at,
+        )
+        .where(WITH_STAFF)
         .order_by(m.channel, m.bucket, m.message_id)
     )

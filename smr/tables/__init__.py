@@ -7,6 +7,7 @@ to the engine itself.
 """
 
 from smr.tables.base import BUCKETS, bucket_of, customer_owned, dice_of, metadata, named
+from smr.tables.channels import channels, receipts
 from smr.tables.decisions import OPEN, candidates, runs
 from smr.tables.derived import NEVER, buyers, changed_customers, cycles, members, stages, supplies
 from smr.tables.facts import (
@@ -36,6 +37,7 @@ __all__ = [
     "calendar",
     "candidates",
     "changed_customers",
+    "channels",
     "consents",
     "customer_owned",
     "customers",
@@ -55,6 +57,7 @@ __all__ = [
     "products",
     "publications",
     "purchases",
+    "receipts",
     "refunds",
     "rejected_rows",
     "runs",

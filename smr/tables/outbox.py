@@ -44,7 +44,10 @@ QUEUED = sa.text("state = 'queued'")
 sa.Index(
     "messages_queued",
     messages.c.channel,
+    messages.c.priority,
+    messages.c.due_at,
     messages.c.send_after,
+    messages.c.expires_at,
     messages.c.bucket,
     sqlite_where=QUEUED,
     postgresql_where=QUEUED,
@@ -57,6 +60,16 @@ sa.Index(
 )
 SENT = sa.text("sent_at IS NOT NULL")
 sa.Index("messages_sent", messages.c.sent_at, sqlite_where=SENT, postgresql_where=SENT)
+WITH_STAFF = sa.text("state = 'with_staff'")
+sa.Index(
+    "messages_with_staff",
+    messages.c.channel,
+    messages.c.settled_at,
+    sqlite_where=WITH_STAFF,
+    postgresql_where=WITH_STAFF,
+)
+PROVIDER = sa.text("provider_id IS NOT NULL")
+sa.Index("messages_provider", messages.c.provider_id, sqlite_where=PROVIDER, postgresql_where=PROVIDER)
 
 deliveries = customer_owned(
     "deliveries",
@@ -65,7 +78,7 @@ deliveries = customer_owned(
     sa.Column("channel", Key, nullable=False),
     sa.Column("started_at", Utc, nullable=False),
     sa.Column("finished_at", Utc),
-    sa.Column("result", sa.Text, nullable=False),  # sending | sent | refused | unknown
+    sa.Column("result", sa.Text, nullable=False),  # sending | sent | refused | put_off | unknown
     sa.Column("reason", sa.Text),
     sa.Column("provider_id", sa.Text),
     key=("message_id", "attempt"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from smr.database import Database
@@ -15,6 +16,7 @@ from smr.delivery import DeliveryReport, deliver
 from smr.guards import Verdict
 from smr.playbook.model import Library
 from smr.settings import Settings
+from smr.tables import channels
 from tests.outbox.rows import NOON
 
 
@@ -49,6 +51,18 @@ def deliver_all(database: Database, folder: Path, **changes: Any) -> DeliveryRep
     } | changes
     settings = given.pop("settings", settings_for(folder))
     return deliver(database, Library(folder), settings, **given)
+
+
+def end_rests(database: Database) -> None:
+    """As if every channel had rested long enough."""
+    with database.write() as connection:
+        connection.execute(
+            sa.update(channels).values(
+                open_until=sa.case((channels.c.open_until.is_not(None), 1)),
+                paused_until=None,
+                probe_until=None,
+            )
+        )
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

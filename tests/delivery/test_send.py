@@ -14,7 +14,7 @@ from smr.channels import Accepted, Outgoing, Refused, Result, Traits, UnknownPol
 from smr.database import Database
 from smr.delivery import DeliveryReport
 from smr.errors import ChannelError, Refusal
-from tests.delivery.shop import deliver_all
+from tests.delivery.shop import deliver_all, end_rests
 from tests.outbox.rows import NOON, attempts, begin, claim, end_leases, queue_for, states, the_message
 
 
@@ -91,6 +91,7 @@ def test_a_passing_refusal_is_tried_again_later_and_in_the_end_fails(
         round_with(busy, now=now)
         assert len(busy.got) == attempt, "not before its wait is over"
         now = the_message(sqlite_database, "ana").send_after
+        end_rests(sqlite_database)
     round_with(busy, now=now)
     assert states(sqlite_database) == {"ana": "failed"}
     assert attempts(sqlite_database, "ana") == [(n, "refused") for n in range(1, 9)]

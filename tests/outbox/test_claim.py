@@ -39,20 +39,23 @@ def test_the_higher_priority_goes_first_then_what_was_due_earlier(database: Data
         row("ben", priority=90, due_at=NOON),
         row("cleo", priority=90, due_at=NOON - timedelta(hours=1)),
     )
-    buckets = range(4096)
-    assert [m.customer_id for m in claim(database, buckets=buckets)] == ["cleo", "ben", "ana"]
+    assert [m.customer_id for m in claim(database)] == ["cleo", "ben", "ana"]
 
 
-def test_portions_come_by_falling_priority_and_name_the_buckets_where_messages_wait(
-    database: Database,
-) -> None:
-    queue_for(database, customers(30), priority=20)
-    queue_for(database, customers(10), priority=80, step="offer")
+def test_the_order_is_over_all_buckets(database: Database) -> None:
+    queue(
+        database,
+        *(
+            row(one, priority=20, due_at=NOON - timedelta(minutes=number))
+            for number, one in enumerate("abcdef")
+        ),
+        *(row(one, priority=80, step="offer") for one in customers(3)),
+    )
     with database.read() as connection:
-        found = outbox.portions(connection, "wecom", now=NOON, size=8)
-    assert [p.priority for p in found] == sorted((p.priority for p in found), reverse=True)
-    assert sum(p.count for p in found) == 40
-    assert all(p.count <= 8 for p in found)
+        places = outbox.in_order(connection, "wecom", now=NOON, most=8)
+    claimed = claim(database, wanted=places)
+    assert [message.priority for message in claimed] == [80] * 3 + [20] * 5
+    assert [message.customer_id for message in claimed[3:]] == list("fedcb")
 
 
 def test_what_is_not_due_or_too_late_or_on_another_channel_is_not_claimed(database: Database) -> None:
@@ -63,7 +66,7 @@ def test_what_is_not_due_or_too_late_or_on_another_channel_is_not_claimed(databa
         row("cleo", channel="sms"),
         row("小林", send_after=NOON),
     )
-    assert [m.customer_id for m in claim(database, buckets=range(4096))] == ["小林"]
+    assert [m.customer_id for m in claim(database)] == ["小林"]
 
 
 def test_begun_messages_have_an_attempt_before_the_channel_is_called(database: Database) -> None:

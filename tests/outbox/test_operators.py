@@ -23,7 +23,7 @@ from tests.outbox.rows import (
 
 
 def settle(database: Database, state: MessageState, *people: str) -> None:
-    sending = begin(database, claim(database, limit=1000, buckets=range(4096))).sending
+    sending = begin(database, claim(database, limit=1000)).sending
     ends = [Settlement(one, state if one.customer_id in people else MessageState.SENT) for one in sending]
     with database.write() as connection:
         outbox.settle(connection, ends, now=NOON)
@@ -129,7 +129,10 @@ def test_an_unknown_message_is_settled_only_while_its_last_attempt_is_the_one_as
 
 
 def test_waits_double_up_to_an_hour_and_heed_the_provider_up_to_a_day() -> None:
-    assert [pause_after(n).total_seconds() for n in (1, 2, 3, 7, 30)] == [60, 120, 240, 3600, 3600]
-    assert pause_after(1, asked=600).total_seconds() == 600
-    assert pause_after(1, asked=1e9).total_seconds() == 86_400
-    assert pause_after(1, asked=-5).total_seconds() == 60
+    for refusals, wait in zip((1, 2, 3, 7, 30), (60, 120, 240, 3600, 3600), strict=True):
+        waits = {pause_after(refusals, key=f"m{n}").total_seconds() for n in range(100)}
+        assert wait * 0.75 <= min(waits) < wait < max(waits) <= wait * 1.25
+    assert pause_after(2, key="m1") == pause_after(2, key="m1") != pause_after(2, key="m2")
+    assert pause_after(1, key="m", asked=600).total_seconds() == 600
+    assert pause_after(1, key="m", asked=1e9).total_seconds() == 86_400
+    assert pause_after(1, key="m", asked=-5).total_seconds() <= 75

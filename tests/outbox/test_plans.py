@@ -12,15 +12,26 @@ from smr.events import MessageState
 from smr.outbox import sql
 from tests.outbox.rows import NOON
 
-VALUES: dict[str, Any] = {"now": NOON, "channel": "wecom", "most": 10, "database_now": 1, "token": "t"}
+VALUES: dict[str, Any] = {
+    "now": NOON,
+    "channel": "wecom",
+    "most": 10,
+    "database_now": 1,
+    "below": 9,
+    "priority": 1,
+    "token": "t",
+}
 
 
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
         (sql.channels_waiting(), "messages_queued"),
-        (sql.waiting(), "messages_queued (channel=? AND send_after<?)"),
-        (sql.lock_due([1, 2, 3]), "messages_queued (channel=? AND send_after<?)"),
+        (sql.next_priority(), "messages_queued (channel=? AND priority<?)"),
+        (sql.in_order(), "messages_queued (channel=? AND priority=?)"),
+        (sql.lock_due("sqlite", [1, 2], ["001a", "002b"]), "messages_id (bucket=? AND message_id=?)"),
+        (sql.unknown(), "messages_unknown"),
+        (sql.with_staff(), "messages_with_staff"),
         (sql.lock_mine([1, 2, 3], MessageState.CLAIMED), "messages_held (lease_until>?)"),
         (sql.lock_these([1, 2], ["a", "b"], MessageState.UNKNOWN), "messages_id (bucket=? AND message_id=?)"),
         (sql.buckets_where(*sql.dead(MessageState.SENDING)), "messages_held (lease_until<?)"),
@@ -33,7 +44,8 @@ def test_sqlite_goes_by_the_index(sqlite_database: Database, statement: sa.Selec
 
     def explain(connection: Any, cursor: Any, written: str, values: Any, *_: Any) -> None:
         if written.startswith("SELECT"):
-            plans.append(cursor.connection.execute(f"EXPLAIN QUERY PLAN {written}", values).fetchall()[0][3])
+            steps = cursor.connection.execute(f"EXPLAIN QUERY PLAN {written}", values).fetchall()
+            plans.append("; ".join(step[3] for step in steps))
 
     sa.event.listen(sqlite_database.engine, "before_cursor_execute", explain)
     with sqlite_database.read() as connection:
@@ -44,7 +56,7 @@ def test_sqlite_goes_by_the_index(sqlite_database: Database, statement: sa.Selec
 @pytest.mark.parametrize(
     "statement",
     [
-        sql.lock_due([17]),
+        sql.lock_due("postgresql", [17], ["011a"]),
         sql.lock_mine([17], MessageState.CLAIMED),
         sql.lock_where([17], *sql.dead(MessageState.SENDING)),
     ],

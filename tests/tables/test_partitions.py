@@ -102,16 +102,23 @@ def test_runs_on_partitions_queue_the_same_messages(partitioned: Database, postg
 @pytest.mark.parametrize("customer", ["ana", "小林", "ben"])
 def test_a_claim_of_one_bucket_touches_one_partition(partitioned: Database, customer: str) -> None:
     queue_for(partitioned, [customer, *customers(50)])
+    wanted = _places(partitioned, customer)
     with _executed(partitioned) as sent:
-        claimed = claim(partitioned, buckets=[bucket_of(customer)])
+        claimed = claim(partitioned, wanted=wanted)
     assert [message.customer_id for message in claimed] == [customer]
     assert len(sent) == 2
     assert [len(_touched(partitioned, *one)) for one in sent] == [1, 1]
 
 
+def _places(database: Database, customer: str) -> list[outbox.Place]:
+    with database.read() as connection:
+        places = outbox.in_order(connection, "wecom", now=NOON, most=100)
+    return [place for place in places if place.bucket == bucket_of(customer)]
+
+
 def test_beginning_to_send_and_settling_touch_one_partition_too(partitioned: Database) -> None:
     queue_for(partitioned, ["ana", *customers(50)])
-    claimed = claim(partitioned, buckets=[bucket_of("ana")])
+    claimed = claim(partitioned, wanted=_places(partitioned, "ana"))
     with _executed(partitioned) as sent:
         begun = begin(partitioned, claimed)
         with partitioned.write() as connection:

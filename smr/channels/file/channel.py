@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from smr import clock
 from smr.channels.file import record
 from smr.channels.file.journal import Journal
 from smr.channels.protocol import Accepted, Outgoing, Refused, Result, Traits, UnknownPolicy
+from smr.channels.traits import as_set
 from smr.errors import ChannelError, Refusal
 from smr.settings import Settings
 
@@ -27,15 +29,17 @@ class FileChannel:
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
-        self.traits = Traits(
+        own = Traits(
             personal=settings.is_personal(name),
             dedupes=True,
             can_ask=True,
             staff_confirms=False,
             max_batch=MAX_BATCH,
-            max_length=settings.channel(name).max_length,
+            max_length=None,
             unknown_policy=UnknownPolicy.ASK,
         )
+        # The journal of a day has one writer.
+        self.traits = replace(as_set(own, name, settings.channel(name)), parallel=1)
         self._zone = settings.shop.tz
         self._root = settings.files.folder
         self._journals: dict[Path, Journal] = {}

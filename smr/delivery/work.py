@@ -1,0 +1,328 @@
+"""The work on one channel during one round.
+
+In: a channel, and the round. Out: a report. Messages go claimed → judged and recorded as being sent → called
+→ recorded as ended. Calls run in threads, as many at once as the channel takes; everything else runs in the
+one thread of this channel. One transaction records what has come back and what is sent next, so that a slow
+disk is waited for once.
+Traps: no transaction is open during a call. What came back must not be lost when the database is away for a
+moment, so its record is tried again for as long as the lease lasts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from smr import clock, guards, outbox
+from smr.channels import Channel, Grouping
+from smr.crash_points import reached
+from smr.delivery import gate
+from smr.delivery.report import DeliveryReport
+from smr.delivery.round import Budget, Round
+from smr.delivery.send import Answer, outgoing, send
+from smr.errors import Refusal, StateError
+from smr.events import MessageState
+from smr.outbox import Claimed, Onward, Place, Settlement
+
+LISTED = 50_000
+"""Messages whose order is drawn up at once: some megabytes."""
+LIST_SECONDS = 30
+"""After that the order is drawn up anew: something more urgent may have come."""
+AHEAD = 500
+"""At least so many messages are claimed at once, where they can be sent soon."""
+AHEAD_SECONDS = 10
+NAP = 0.2
+LONGEST_WAIT = 5
+"""A channel that has leave only later than that is left for the next round."""
+TRIES = 6
+NOTED_EVERY = 10
+Group = list[Claimed]
+Done = TypeVar("Done")
+
+
+@dataclass
+class ChannelWork:
+    """What is in hand on one channel: `places` to claim next, `held` claims, `flying` calls."""
+
+    this: Round
+    channel: Channel
+    budget: Budget
+    moved: Callable[[], object]
+    report: DeliveryReport = field(default_factory=DeliveryReport)
+    places: deque[Place] = field(default_factory=deque)
+    held: deque[Claimed] = field(default_factory=deque)
+    flying: dict[Future[Answer], Group] = field(default_factory=dict)
+    listed_at: float = -LIST_SECONDS
+    leased_at: float = field(default_factory=clock.monotonic)
+    noted_at: float = -NOTED_EVERY
+    wait: float = 0
+    exhausted: bool = False
+    over: bool = False
+
+    def run(self) -> DeliveryReport:
+        """Send until nothing is left, the limit or the time is reached, or the channel may not go on."""
+        with ThreadPoolExecutor(self.channel.traits.parallel, "smr-send") as pool:
+            try:
+                while self._turn(pool):
+                    pass
+            finally:
+                self._let_go()
+        return self.report
+
+    def _turn(self, pool: ThreadPoolExecutor) -> bool:
+        """Record what came back, send what may go, wait for what flies; whether there is more to do."""
+        landed = self._landed()
+        slots = 0 if self._is_ending() else self.channel.traits.parallel - len(self.flying)
+        if slots:
+            self._fill(slots * self.channel.traits.max_batch)
+        if landed or (slots and self.held):
+            self._record(pool, landed, slots)
+        if self.flying:
+            wait(self.flying, timeout=self._patience(), return_when=FIRST_COMPLETED)
+        elif self.held and not self._is_ending() and self.wait:
+            clock.pause(min(self.wait, NAP))
+        self._renew()
+        return bool(self.flying) or not (self._is_ending() or (self.exhausted and not self.held))
+
+    def _is_ending(self) -> bool:
+        """Whether nothing more may be begun."""
+        if not self.over and self.this.stop():
+            self.over = self.report.more = True
+        return self.over or self.budget.is_spent
+
+    def _landed(self) -> list[Answer]:
+        """What the calls that have come back say."""
+        back = [future for future in self.flying if future.done()]
+        return [self._answer(self.flying.pop(future), future) for future in back]
+
+    def _answer(self, group: Group, future: Future[Answer]) -> Answer:
+        answer = future.result()
+        if answer.trouble:
+            self.report.troubles[self.channel.name] = answer.trouble
+            self.over = True
+        return answer
+
+    def _patience(self) -> float:
+        """How long to wait for calls before looking after other things."""
+        quiet = self.this.lease_seconds / 3
+        return min(quiet, max(self.wait, 0.001)) if self.held and self.wait else quiet
+
+    # Claiming
+
+    def _fill(self, room: int) -> None:
+        """Hold enough messages for the calls that may begin now, and some more."""
+        while len(self.held) < room and not self.exhausted:
+            self._list()
+            most = min(max(room, self._ahead()) - len(self.held), self.budget.left)
+            wanted = [self.places.popleft() for _ in range(min(most, len(self.places)))]
+            if not wanted:
+                self.exhausted = True
+                return
+            self.held += outbox.claim(
+                self.this.database,
+                self.channel.name,
+                owner=self.this.owner,
+                limit=len(wanted),
+                lease_seconds=self.this.lease_seconds,
+                now=self.this.now,
+                wanted=wanted,
+            )
+
+    def _ahead(self) -> int:
+        rate = self.channel.traits.rate
+        soon = AHEAD if rate is None else int(rate.count / rate.span * AHEAD_SECONDS)
+        return max(1, min(AHEAD, soon))
+
+    def _list(self) -> None:
+        """Draw up the order of what waits, where the last list is used up or old."""
+        if self.places and clock.monotonic() - self.listed_at < LIST_SECONDS:
+            return
+        with self.this.database.read() as connection:
+            places = outbox.in_order(connection, self.channel.name, now=self.this.now, most=LISTED)
+        self.places = deque(places)
+        self.listed_at = clock.monotonic()
+
+    # Recording
+
+    def _record(self, pool: ThreadPoolExecutor, landed: Sequence[Answer], slots: int) -> None:
+        """One transaction: how calls ended, and what is sent next. Then the next calls."""
+        groups = self._choose(slots) if slots else []
+        if landed:
+            reached("before_settle")
+        settled, begun, leave = self._lasting(
+            lambda connection, again: self._transact(connection, landed, groups, again), bool(landed)
+        )
+        if landed:
+            reached("after_settle")
+        self._count(landed, settled, begun, groups, leave)
+        if begun.sending:
+            reached("before_send")
+        passed = {message.message_id for message in begun.sending}
+        for group in groups:
+            going = [message for message in group if message.message_id in passed]
+            if going:
+                self.flying[pool.submit(send, self.channel, going, now=self.this.now)] = going
+
+    def _transact(
+        self, connection: Connection, landed: Sequence[Answer], groups: Sequence[Group], again: bool
+    ) -> tuple[list[Settlement], outbox.Begun, gate.Leave]:
+        given = [one for answer in landed for one in answer.settlements]
+        settled = outbox.settle(connection, self._onward(connection, given), now=self.this.now)
+        self._note(connection, landed)
+        wanted = [message for group in groups for message in group]
+        if not wanted:
+            return settled, outbox.Begun((), ()), gate.Leave(0)
+        leave = gate.ask(connection, self.channel.name, self.channel.traits.rate, len(wanted))
+        begun = outbox.begin_sending(
+            connection,
+            wanted[: leave.count],
+            self.this.judge,
+            lease_seconds=self.this.lease_seconds,
+            now=self.this.now,
+            again=again,
+        )
+        unused = leave.count - len(begun.sending)
+        gate.give_back(connection, self.channel.name, self.channel.traits.rate, unused)
+        reached("before_sending_commit")
+        return settled, begun, leave
+
+    def _choose(self, slots: int) -> list[Group]:
+        """The next messages, in groups that may go in one call each; they stay held until recorded."""
+        size = self.channel.traits.max_batch
+        groups: dict[Hashable, Group] = {}
+        for number, message in enumerate(self.held):
+            key = self._together(message, number // size)
+            if key not in groups and len(groups) == slots:
+                if not isinstance(self.channel, Grouping):
+                    break
+                continue
+            if len(groups.setdefault(key, [])) < size:
+                groups[key].append(message)
+        return self._within_budget(list(groups.values()))
+
+    def _together(self, message: Claimed, place: int) -> Hashable:
+        if isinstance(self.channel, Grouping):
+            return self.channel.together(outgoing(message, self.this.now))
+        return place
+
+    def _within_budget(self, groups: Sequence[Group]) -> list[Group]:
+        left = self.budget.take(sum(map(len, groups)))
+        cut = []
+        for group in groups:
+            cut.append(group[:left])
+            left -= len(cut[-1])
+        return [group for group in cut if group]
+
+    def _onward(self, connection: Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
+        """What cannot arrive on this channel goes to the step's next one, where there is one."""
+        lost = [
+            one.message.message_id
+            for one in settlements
+            if one.state is MessageState.FAILED and one.reason == Refusal.UNREACHABLE.value
+        ]
+        rungs = self.this.next_rungs(connection, lost) if lost else {}
+        return [_moved_on(one, rungs.get(one.message.message_id), self.this.now) for one in settlements]
+
+    def _note(self, connection: Connection, landed: Sequence[Answer]) -> None:
+        """Tell the other processes how the channel is doing."""
+        for answer in landed:
+            if answer.failure is not None:
+                said = answer.failure
+                gate.failed(
+                    connection,
+                    self.channel.name,
+                    said.refusal,
+                    said.detail,
+                    asked=said.retry_after,
+                    now=self.this.now,
+                )
+                self.noted_at = -NOTED_EVERY
+        well = any(answer.failure is None and answer.settlements for answer in landed)
+        if well and clock.monotonic() - self.noted_at >= NOTED_EVERY:
+            gate.worked(connection, self.channel.name, now=self.this.now)
+            self.noted_at = clock.monotonic()
+
+    def _lasting(self, act: Callable[[Connection, bool], Done], landed: bool) -> Done:
+        """Do it in one transaction, again and again while the database is away.
+
+        A commit of which nobody knows whether it happened is found out by reading: what was done is not
+        done again, for nothing is then in the state from which it was to be moved.
+        """
+        end = clock.monotonic() + (self.this.lease_seconds * 0.8 if landed else 0)
+        tries = 0
+        while True:
+            try:
+                with self.this.database.write() as connection:
+                    return act(connection, tries > 0)
+            except (StateError, DBAPIError):
+                tries += 1
+                if tries >= TRIES and clock.monotonic() >= end:
+                    raise
+                clock.pause(min(0.1 * 2**tries, 2))
+
+    def _count(
+        self,
+        landed: Sequence[Answer],
+        settled: Sequence[Settlement],
+        begun: outbox.Begun,
+        groups: Sequence[Group],
+        leave: gate.Leave,
+    ) -> None:
+        name = self.channel.name
+        self.report.messages.update((name, one.state.value, one.reason or "") for one in settled)
+        self.report.messages.update((name, one.state.value, one.reason.value) for one in begun.stopped)
+        self.report.lost += sum(len(answer.settlements) for answer in landed) - len(settled)
+        if settled:
+            self.report.places[name] = self.channel.place
+        self.budget.give_back(sum(map(len, groups)) - leave.count)
+        self._drop([message for group in groups for message in group][: leave.count])
+        self.wait = leave.wait if groups else self.wait
+        if leave.why or leave.wait > LONGEST_WAIT:
+            self.over = True
+            self.report.waits[name] = round(leave.wait, 1)
+            if leave.why:
+                self.report.troubles.setdefault(name, leave.why)
+        if leave.troubled:
+            self.noted_at = -NOTED_EVERY
+        self.moved()
+
+    def _drop(self, done: Sequence[Claimed]) -> None:
+        """What was begun, stopped or taken over is not held any more."""
+        gone = {message.hold for message in done}
+        self.held = deque(message for message in self.held if message.hold not in gone)
+
+    # Holding on and letting go
+
+    def _renew(self) -> None:
+        """Hold what is in hand for longer, each third of a lease."""
+        if clock.monotonic() - self.leased_at < self.this.lease_seconds / 3:
+            return
+        hands = [*self.held, *(message for group in self.flying.values() for message in group)]
+        with suppress(StateError, DBAPIError), self.this.database.write() as connection:
+            outbox.renew(connection, hands, lease_seconds=self.this.lease_seconds)
+        self.leased_at = clock.monotonic()
+
+    def _let_go(self) -> None:
+        """Wait for the calls that still fly, record them, and give back what was not begun."""
+        wait(self.flying)
+        landed = self._landed()
+        if landed:
+            self._lasting(lambda connection, again: self._transact(connection, landed, [], again), True)
+        if self.held:
+            with self.this.database.write() as connection:
+                outbox.release(connection, list(self.held))
+
+
+def _moved_on(settlement: Settlement, rung: guards.Rung | None, now: datetime) -> Settlement:
+    """The message waits for the step's next channel instead, where there is one."""
+    if rung is None:
+        return settlement
+    return replace(settlement, state=MessageState.QUEUED, send_after=now, onward=Onward(*rung))
