@@ -43,6 +43,37 @@ COUNTED = (
 """States in which a message counts as a contact: it has reached the customer, may have, or still will."""
 
 
+class InteractionKind(StrEnum):
+    """What a customer did other than buying."""
+
+    CHAT = "chat"
+    REPLY = "reply"
+    MOMENTS_READ = "moments_read"
+    MOMENTS_LIKE = "moments_like"
+    MOMENTS_COMMENT = "moments_comment"
+    CLICK = "click"
+    GROUP_JOINED = "group_joined"
+    GROUP_LEFT = "group_left"
+    GROUP_MESSAGE = "group_message"
+    VISIT = "visit"
+    LIVE = "live"
+    FRIEND_ADDED = "friend_added"
+    FRIEND_DELETED = "friend_deleted"
+    ANSWER = "answer"
+
+
+SPOKEN = (
+    InteractionKind.CHAT,
+    InteractionKind.REPLY,
+    InteractionKind.MOMENTS_COMMENT,
+    InteractionKind.GROUP_MESSAGE,
+)
+"""Interactions in which the customer says something."""
+
+NOT_THE_CUSTOMERS = (InteractionKind.ANSWER,)
+"""What staff wrote to the customer: kept for the conversation, no doing of the customer's."""
+
+
 class Reason(StrEnum):
     """Why a message is not sent, in the order in which guards are judged."""
 

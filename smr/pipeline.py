@@ -259,10 +259,11 @@ def _refresh(running: _Pass) -> None:
     scope = running.scope
     with running.transaction() as connection:
         changed = changed_slices(connection)
-        everyone = customer_slices(connection)
+        segments.begin(connection, scope.library, scope.settings, now=scope.seconds)
     for number, part in enumerate(changed):
         scope.progress(number, len(changed), "supplies")
         with running.transaction() as connection:
+            segments.note_changes(connection, low=part.low, high=part.high)
             due.refresh(
                 connection,
                 scope.library,
@@ -272,8 +273,10 @@ def _refresh(running: _Pass) -> None:
                 high=part.high,
             )
             reached("in_supplies")
-    for number, part in enumerate(everyone):
-        scope.progress(number, len(everyone), "segments")
+    with running.transaction() as connection:
+        unsorted = segments.slices(connection, scope.library, now=scope.seconds)
+    for number, part in enumerate(unsorted):
+        scope.progress(number, len(unsorted), "segments")
         with running.transaction() as connection:
             segments.refresh(
                 connection, scope.library, scope.settings, now=scope.seconds, low=part.low, high=part.high

@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
+from smr.chat import topics_of
 from smr.playbook.model import Catalog, Library, Playbook, SegmentsFile
+from smr.playbook.ready import ready_ladders
 
 CATALOG = """
 cycles:
@@ -34,15 +36,21 @@ def read(text: str) -> Any:
 def library(*playbooks: str, catalog: str = CATALOG, segments: str = "{}") -> Library:
     """A library of these playbooks."""
     lists = SegmentsFile.model_validate(read(segments))
+    ladders = {**ready_ladders(lists.ready), **lists.ladders}
+    rules = {rule.tag: rule for rule in lists.tags}
     loaded = [Playbook.model_validate(read(text)) for text in playbooks]
     return Library(
         folder=Path(),
         catalog=Catalog.model_validate(read(catalog)),
         segments=lists.segments,
-        ladders=lists.ladders,
+        ladders=ladders,
+        tags=rules,
+        topics=topics_of(lists.topics),
+        rfm=lists.rfm,
         playbooks=tuple(sorted(loaded, key=lambda one: (-one.priority, one.name))),
         versions={one.name: "v1" for one in loaded},
         version="test",
-        order=tuple(("segment", name) for name in lists.segments)
-        + tuple(("ladder", name) for name in lists.ladders),
+        order=tuple(("tag", name) for name in rules)
+        + tuple(("segment", name) for name in lists.segments)
+        + tuple(("ladder", name) for name in ladders),
     )

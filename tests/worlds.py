@@ -28,7 +28,9 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import Connection
 
 from smr import tables
+from smr.chat import BUILT_IN, Listener
 from smr.database import Database, insert_missing
+from smr.facts.heard import Mention, heard_in, record
 from smr.tables import bucket_of, dice_of
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -125,6 +127,10 @@ class Interaction:
     channel: str | None = "wecom"
     content: str | None = None
     attributes: dict[str, Any] | None = None
+
+
+LISTENER = Listener(BUILT_IN)
+"""Who listens to what is said in these worlds."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +231,8 @@ def put(database: Database, world: World, *, buckets: Collection[int] | None = N
         for table, rows in owned.items():
             placed = [{"bucket": bucket_of(row["customer_id"]), **row} for row in rows]
             _insert(connection, table, [row for row in placed if buckets is None or row["bucket"] in buckets])
+        heard = [one for said in world.interactions for one in mentions_of(said)]
+        record(connection, LISTENER, [one for one in heard if buckets is None or one.bucket in buckets])
     return import_id
 
 
@@ -234,6 +242,16 @@ def _since(world: World, customer_id: str) -> datetime | int | None:
         return None
     bought = [line.purchased_at for line in world.purchases if line.customer_id == customer_id]
     return min(bought, default=tables.NEVER)
+
+
+def mentions_of(said: Interaction) -> list[Mention]:
+    """What is heard in an interaction."""
+    at = int(said.happened_at.timestamp())
+    place = (bucket_of(said.customer_id), said.customer_id)
+    return [
+        Mention(*place, topic, said.interaction_id, at, word)
+        for topic, word in heard_in(LISTENER, said.kind, said.content)
+    ]
 
 
 def _crowded(size: int) -> tuple[str, ...]:
@@ -306,6 +324,9 @@ def _random_history(draw: st.DrawFn, world: World, customer_id: str) -> None:
                 kind=kind,
             )
             _random_refunds(draw, world, line, days_ago)
+    for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2, 6)))):
+        kind, content = draw(st.sampled_from(_DEEDS))
+        world.interaction(customer_id, days_ago=draw(_DAYS_AGO), kind=kind, content=content)
 
 
 def _random_refunds(draw: st.DrawFn, world: World, line: Purchase, days_ago: float) -> None:
@@ -319,6 +340,14 @@ _DAYS_AGO = st.builds(
         st.sampled_from((0, 6, 7, 10, 11, 12, 29, 30, 40, 41, 42)), st.integers(0, 60), st.integers(60, 380)
     ),
     st.sampled_from((0, 0, 1, 9, 13)),
+)
+_DEEDS: tuple[tuple[str, str | None], ...] = (
+    ("chat", "脸过敏了"),
+    ("chat", "多少钱？宝宝能用吗"),
+    ("answer", "过敏吗"),
+    ("moments_like", None),
+    ("click", None),
+    ("friend_added", None),
 )
 _LINE = st.tuples(
     st.sampled_from(tuple(PRODUCTS)),

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from smr.chat import Listener
 from smr.cli.say import bar, facts, give_json, talk
-from smr.cli.shop import ConfigOption, JsonOption, NowOption, open_shop
+from smr.cli.shop import ConfigOption, JsonOption, NowOption, Shop, open_shop
 from smr.errors import OperatorError
 from smr.facts import ImportReport, import_files, import_source
+from smr.playbook import load_topics
 
 WITH_REFUSED_ROWS = 3
 
@@ -56,21 +58,39 @@ def import_facts(
     at = shop.now(now)
     if what == "source" and files and source is None:
         source, what, files = files[0], None, files[1:]
+    listener = _listener(shop, source, what)
     if source is not None:
         if what or files:
             raise OperatorError("--source: a source knows its kind and its rows; name no kind and no file")
         with bar(f"importing {source}") as progress:
-            report = import_source(shop.database, shop.settings, source, now=at, progress=progress)
+            report = import_source(
+                shop.database, shop.settings, source, now=at, progress=progress, listener=listener
+            )
     else:
         if what is None or not files:
             raise OperatorError("say what to import and from where: smr import purchases orders.csv")
         with bar(f"importing {what}") as progress:
             report = import_files(
-                shop.database, shop.settings, what, files, now=at, progress=progress, format_=format_
+                shop.database,
+                shop.settings,
+                what,
+                files,
+                now=at,
+                progress=progress,
+                format_=format_,
+                listener=listener,
             )
     show(report, as_json=as_json)
     if report.refused:
         raise typer.Exit(WITH_REFUSED_ROWS)
+
+
+def _listener(shop: Shop, source: str | None, what: str | None) -> Listener | None:
+    """Who listens to chat, where that is what is imported; faults of the topics stop such an import."""
+    known = shop.settings.sources.get(source) if source is not None else None
+    if (known.kind if known is not None else what) != "interactions":
+        return None
+    return Listener(load_topics(shop.settings.playbooks, shop.settings))
 
 
 def show(report: ImportReport, *, as_json: bool) -> None:

@@ -17,10 +17,22 @@ from sqlalchemy import ColumnElement
 from smr.conditions import model as m
 from smr.conditions.contact import may_reach
 from smr.conditions.purchases import NOW, Who, kept_quantity, of_goods, purchased, refunded_amount
+from smr.conditions.scores import scores_hold
 from smr.currency import decimals
 from smr.events import COUNTED
 from smr.settings import Settings
-from smr.tables import customers, members, messages, named, refunds, stages, supplies, tags
+from smr.tables import (
+    customers,
+    interactions,
+    members,
+    mentions,
+    messages,
+    named,
+    refunds,
+    stages,
+    supplies,
+    tags,
+)
 
 CustomerColumns = {
     "id": customers.c.customer_id,
@@ -335,6 +347,52 @@ def _customer(who: Who, column: sa.Column[Any], test: Any) -> ColumnElement[bool
         .where(who.owns(customer), test(customer.c[column.name]))
         .exists()
     )
+
+
+# What the customer said and did
+
+
+@value.register
+def _(condition: m.Chat, who: Who, settings: Settings) -> ColumnElement[Any]:
+    wanted = condition.chat
+    said = named(mentions, "said_of")
+    where = [who.owns(said), said.c.topic.in_(wanted.topic), said.c.happened_at <= NOW]
+    if wanted.within is not None:
+        where.append(said.c.happened_at > NOW - wanted.within)
+    counted = sa.func.count(said.c.interaction_id.distinct())
+    return sa.select(counted).where(*where).scalar_subquery()
+
+
+@holds.register
+def _(condition: m.Chat, who: Who, settings: Settings) -> ColumnElement[bool]:
+    return _often(value(condition, who, settings), condition.chat.at_least, condition.chat.at_most)
+
+
+@value.register
+def _(condition: m.Did, who: Who, settings: Settings) -> ColumnElement[Any]:
+    wanted = condition.did
+    deed = named(interactions, "deed")
+    where = [who.owns(deed), deed.c.kind.in_([str(kind) for kind in wanted.what]), deed.c.happened_at <= NOW]
+    if wanted.within is not None:
+        where.append(deed.c.happened_at > NOW - wanted.within)
+    if wanted.channel is not None:
+        where.append(deed.c.channel.in_(wanted.channel))
+    return sa.select(sa.func.count()).select_from(deed).where(*where).scalar_subquery()
+
+
+@holds.register
+def _(condition: m.Did, who: Who, settings: Settings) -> ColumnElement[bool]:
+    return _often(value(condition, who, settings), condition.did.at_least, condition.did.at_most)
+
+
+def _often(count: ColumnElement[Any], least: int | None, most: int | None) -> ColumnElement[bool]:
+    """Whether a count lies within bounds; at least once where there are none."""
+    return bounded(count, 1 if least is None and most is None else least, most)
+
+
+@holds.register
+def _(condition: m.Rfm, who: Who, settings: Settings) -> ColumnElement[bool]:
+    return scores_hold(condition.rfm, who, settings)
 
 
 # Messages

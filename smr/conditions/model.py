@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from smr.events import InteractionKind
 from smr.notation import Flag, Number, Span, Whole
 
 
@@ -48,6 +49,9 @@ class Goods(Part):
 
     category: Names | None = Field(None, description="only purchases of these categories 只算这些类目")
     product: Names | None = Field(None, description="only purchases of these products 只算这些商品")
+    role: Names | None = Field(
+        None, description="only purchases of products in these roles 只算这些角色的商品"
+    )
 
 
 class Bounds(Goods):
@@ -155,6 +159,70 @@ class SupplyLeft(Goods):
             raise ValueError("say either runs_out_within or ran_out_for")
         if (self.category is None) == (self.product is None):
             raise ValueError("name either a category or a product")
+        return self
+
+
+def _counted(least: int | None, most: int | None) -> None:
+    if least is not None and most is not None and least > most:
+        raise ValueError(f"at_least {least} is more than at_most {most}: it can never hold")
+
+
+class Spoken(Part):
+    """How often a topic was spoken of in chat; at least once where no bound is said."""
+
+    topic: Names = Field(description="topics, built in or of segments.yaml 话题")
+    within: Span | None = Field(None, description="in the last such span; ever where not said 最近多久")
+    at_least: Whole | None = Field(None, ge=0, description="messages, as many or more 至少几条")
+    at_most: Whole | None = Field(None, ge=0, description="messages, as many or fewer 至多几条")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Spoken:
+        _counted(self.at_least, self.at_most)
+        return self
+
+
+class Doing(Part):
+    """How often the customer did something; at least once where no bound is said."""
+
+    what: Annotated[
+        tuple[InteractionKind, ...], BeforeValidator(_names), AfterValidator(_some), Field(max_length=20)
+    ] = Field(description="kinds of interaction, such as moments_like, click 互动类型")
+    channel: Names | None = Field(None, description="only on these channels 只算这些渠道")
+    within: Span | None = Field(None, description="in the last such span; ever where not said 最近多久")
+    at_least: Whole | None = Field(None, ge=0, description="times, as many or more 至少几次")
+    at_most: Whole | None = Field(None, ge=0, description="times, as many or fewer 至多几次")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Doing:
+        _counted(self.at_least, self.at_most)
+        return self
+
+
+class Score(Part):
+    """A score of RFM, 1 (worst) to 5 (best), compared."""
+
+    at_least: Whole | None = Field(None, ge=1, le=5, description="as good or better 至少")
+    at_most: Whole | None = Field(None, ge=1, le=5, description="as good or worse 至多")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Score:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("no bound; say at_least or at_most")
+        _counted(self.at_least, self.at_most)
+        return self
+
+
+class Scores(Part):
+    """Scores of recency, frequency and money; those named must all hold."""
+
+    recency: Score | None = Field(None, description="how lately bought 最近一次购买")
+    frequency: Score | None = Field(None, description="how often bought 购买频率")
+    money: Score | None = Field(None, description="for how much 消费金额")
+
+    @model_validator(mode="after")
+    def _some(self) -> Scores:
+        if self.recency is None and self.frequency is None and self.money is None:
+            raise ValueError("no score is named; say recency, frequency or money")
         return self
 
 
@@ -278,6 +346,24 @@ class Supply(Part):
     supply: SupplyLeft
 
 
+class Chat(Part):
+    """A topic was spoken of in chat."""
+
+    chat: Spoken
+
+
+class Did(Part):
+    """The customer did something other than buying: read or liked Moments, clicked, came to a group …"""
+
+    did: Doing
+
+
+class Rfm(Part):
+    """How the customer scores in recency, frequency and money: ``{rfm: {recency: {at_least: 4}}}``."""
+
+    rfm: Scores
+
+
 class Everyone(Part):
     """All customers: ``{everyone: true}``."""
 
@@ -313,6 +399,9 @@ KINDS: dict[str, type[Part]] = {
     "reachable": Reachable,
     "messaged": Messaged,
     "supply": Supply,
+    "chat": Chat,
+    "did": Did,
+    "rfm": Rfm,
 }
 """Every condition by its key."""
 
@@ -349,7 +438,10 @@ Condition = Annotated[
     | Annotated[Consent, Tag("«consent»")]
     | Annotated[Reachable, Tag("«reachable»")]
     | Annotated[Messaged, Tag("«messaged»")]
-    | Annotated[Supply, Tag("«supply»")],
+    | Annotated[Supply, Tag("«supply»")]
+    | Annotated[Chat, Tag("«chat»")]
+    | Annotated[Did, Tag("«did»")]
+    | Annotated[Rfm, Tag("«rfm»")],
     Discriminator(_kind),
 ]
 """Any condition. (The discriminator is the single key.)"""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause
 
 from smr.conditions.model import Goods
-from smr.tables import cycles, named, products, purchases, refunds
+from smr.tables import cycles, named, products, purchases, refunds, roles
 
 NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
 """The instant of the run, whole seconds; bound at execution so that statements are compiled once."""
@@ -103,6 +103,21 @@ def products_of(categories: Sequence[str]) -> sa.Select[tuple[str]]:
     )
 
 
+def products_in_role(names: Sequence[str]) -> sa.Select[tuple[str]]:
+    """The ids of the products that play one of these parts, by themselves or by their category."""
+    entry, part = named(cycles, "role_entry"), named(roles, "part")
+    line = sa.case((part.c.kind == "category", category_of(products, entry)), else_=products.c.product_id)
+    return (
+        sa.select(products.c.product_id)
+        .select_from(
+            products.outerjoin(
+                entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id)
+            ).join(part, part.c.line == line)
+        )
+        .where(part.c.role.in_(names))
+    )
+
+
 def of_goods(product_id: ColumnElement[Any], goods: Goods) -> list[ColumnElement[bool]]:
     """The conditions that a product is among these goods; none where all count."""
     found: list[ColumnElement[bool]] = []
@@ -110,6 +125,8 @@ def of_goods(product_id: ColumnElement[Any], goods: Goods) -> list[ColumnElement
         found.append(product_id.in_(goods.product))
     if goods.category is not None:
         found.append(product_id.in_(products_of(goods.category)))
+    if goods.role is not None:
+        found.append(product_id.in_(products_in_role(goods.role)))
     return [sa.or_(*found)] if found else []
 
 

@@ -12,12 +12,10 @@ from sqlalchemy import Connection
 
 from smr.conditions import Who, condition_sql, leaf_value
 from smr.conditions import model as m
+from smr.conditions.written import written
 from smr.currency import decimals
-from smr.notation import span_text
 from smr.settings import Settings
 from smr.tables import customers
-
-SPANS = frozenset({"within", "more_than", "less_than", "runs_out_within", "ran_out_for"})
 
 
 @dataclass(frozen=True)
@@ -95,33 +93,3 @@ def _plain(condition: m.Part, value: Any, settings: Settings) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
-
-
-def written(condition: m.Part) -> str:
-    """A condition as an operator would write it in one line."""
-    return _text(_dump(condition))
-
-
-def _dump(part: Any) -> Any:
-    if isinstance(part, m.Part):
-        found = {}
-        for name, field in type(part).model_fields.items():
-            value = getattr(part, name)
-            if value is not None and value != field.default:
-                found[field.alias or name] = span_text(value) if name in SPANS else _dump(value)
-        return found
-    if isinstance(part, tuple):
-        return _dump(part[0]) if len(part) == 1 else [_dump(one) for one in part]
-    if isinstance(part, dict):
-        return {key: _dump(value) for key, value in part.items()}
-    return part
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_text(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_text(inner) for inner in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from smr.chat import Listener
 from smr.database import Database
 from smr.errors import OperatorError, did_you_mean
 from smr.facts.blocks import check_file, open_bytes
@@ -44,11 +45,13 @@ def import_files(
     now: datetime,
     progress: Progress = quiet,
     format_: str | None = None,
+    listener: Listener | None = None,
 ) -> ImportReport:
     """Import files of one kind of fact, one after the other, each whole or (mostly bad) not at all.
 
-    `format_` is csv, jsonl or parquet; without it a file's suffix tells. Raises OperatorError or FaultsError
-    for a file that cannot be imported; files before it stay imported (again would change nothing).
+    `format_` is csv, jsonl or parquet; without it a file's suffix tells. `listener` listens to
+    chat. Raises OperatorError or FaultsError for a file that cannot be imported; files before it stay
+    imported (again would change nothing).
     """
     kind_named(kind)
     files = [Path(path) for path in paths]
@@ -62,7 +65,9 @@ def import_files(
     for path, form in zip(files, formats, strict=True):
         with _open(path, form, encoding) as reader:
             source = Source(kind, reader.name, reader, mappings.get(kind, {}))
-            reports.append(import_from(database, settings, source, now=now, progress=progress))
+            reports.append(
+                import_from(database, settings, source, now=now, progress=progress, listener=listener)
+            )
     return ImportReport(kind, tuple(reports))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from smr import clock
+from smr.chat import BUILT_IN, Listener
 from smr.crash_points import reached
 from smr.database import Database, Session
 from smr.errors import OperatorError
@@ -71,14 +72,20 @@ class Tally:
 
 
 def import_from(
-    database: Database, settings: Settings, source: Source, *, now: datetime, progress: Progress
+    database: Database,
+    settings: Settings,
+    source: Source,
+    *,
+    now: datetime,
+    progress: Progress,
+    listener: Listener | None = None,
 ) -> SourceReport:
     """Import one opened source; OperatorError where it is refused whole."""
     started = clock.monotonic()
     layout = lay_out(source.reader.name, source.kind, source.reader.header, source.mapping)
     with database.session() as session:
         create(session, waiting)
-        intake = intake_of(source.kind, settings, session, layout, now)
+        intake = intake_of(source.kind, settings, session, layout, now, listener)
         import_id = _begin(session, source, now)
         rejects = Rejects(settings.imports.rejects_folder, _rejects_name(source, import_id))
         try:
@@ -107,13 +114,20 @@ def import_from(
     )
 
 
-def intake_of(kind: str, settings: Settings, session: Session, layout: Layout, now: datetime) -> Intake:
-    """How this kind goes in."""
+def intake_of(
+    kind: str,
+    settings: Settings,
+    session: Session,
+    layout: Layout,
+    now: datetime,
+    listener: Listener | None = None,
+) -> Intake:
+    """How this kind goes in; chat is listened to for the built-in topics where no listener is given."""
     if kind == "customers":
         return RecordIntake(Customers(settings, layout, now), session)
     if kind == "products":
         return RecordIntake(Products(settings), session)
-    return FactIntake(shape_of(kind, settings), session)
+    return FactIntake(shape_of(kind, settings), session, listener or Listener(BUILT_IN))
 
 
 def _begin(session: Session, source: Source, now: datetime) -> int:

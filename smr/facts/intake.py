@@ -11,15 +11,17 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
+from smr.chat import Listener
 from smr.crash_points import reached
 from smr.database import Session
 from smr.facts.batch import Batch, Readable
 from smr.facts.chunks import Rejection
+from smr.facts.hearing import Hearing
 from smr.facts.layout import Layout
 from smr.facts.merge import Merge, order_rows, see_products, staged_products, staged_table
 from smr.facts.shapes import Shape
 from smr.facts.staging import create, putter, slices
-from smr.tables import purchases
+from smr.tables import interactions, purchases
 
 MOST_SEEN = 50_000
 
@@ -54,8 +56,11 @@ class Intake(Protocol):
 class FactIntake:
     """Purchases, refunds, consents, interactions."""
 
-    def __init__(self, shape: Shape, session: Session) -> None:
+    def __init__(self, shape: Shape, session: Session, listener: Listener | None = None) -> None:
         self._shape = shape
+        self._hearing: Hearing | None = None
+        if shape.table is interactions and listener is not None:
+            self._hearing = Hearing(session, listener)
         self._staged = staged_table(shape)
         self._seen: set[tuple[str, str | None]] = set()
         create(session, self._staged, staged_products)
@@ -78,6 +83,8 @@ class FactIntake:
             putter(connection, self._staged, names)(rows)
             if self._shape.table is purchases:
                 put_products(self._new_products(batch))
+            if self._hearing is not None:
+                self._hearing.listen(connection, batch)
 
         return stage
 
@@ -95,7 +102,8 @@ class FactIntake:
         if self._shape.table is purchases:
             with session.write() as connection:
                 see_products(connection, import_id)
-        merge = Merge(self._shape, ordered, import_id, session.dialect)
+        hearing = None if self._hearing is None else self._hearing.of(ordered)
+        merge = Merge(self._shape, ordered, import_id, session.dialect, hearing)
         pieces = slices(session, ordered)
         for piece in pieces:
             with session.write() as connection:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from smr.database import Session, insert_missing, insert_or_update
 from smr.facts.chunks import Rejection
+from smr.facts.hearing import HearingOf
 from smr.facts.shapes import Shape
 from smr.facts.staging import Slice, in_pieces, near, ordered_like, put_in_order, temporary, within
 from smr.tables import NEVER, changed_customers, customers, products, purchases, refunds
@@ -55,7 +56,15 @@ def order_rows(session: Session, shape: Shape, staged: sa.Table) -> sa.Table:
 class Merge:
     """The statements that bring slices of ordered rows into the table of a shape."""
 
-    def __init__(self, shape: Shape, ordered: sa.Table, import_id: int, dialect: str) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        ordered: sa.Table,
+        import_id: int,
+        dialect: str,
+        hearing: HearingOf | None = None,
+    ) -> None:
+        self._hearing = hearing
         self._shape = shape
         self._ordered = ordered
         self._target = shape.table
@@ -74,7 +83,10 @@ class Merge:
         cut = piece.bounds
         connection.execute(self._see_customers, cut)
         connection.execute(self._mark_new, cut)
+        heard = self._hearing.of_new(connection, cut) if self._hearing else ()
         new = _count(connection, self._insert, cut)
+        if self._hearing:
+            self._hearing.record(connection, heard)
         completed = 0
         differing: list[Rejection] = []
         if new < piece.rows and self._shape.compared:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from smr.chat import Listener
 from smr.database import Database
 from smr.errors import OperatorError, did_you_mean
 from smr.facts.cells import Numeral, Truth
@@ -46,7 +47,13 @@ _CURSOR = re.compile(r"(?<!:):cursor\b")
 
 
 def import_source(
-    database: Database, settings: Settings, name: str, *, now: datetime, progress: Progress = quiet
+    database: Database,
+    settings: Settings,
+    name: str,
+    *,
+    now: datetime,
+    progress: Progress = quiet,
+    listener: Listener | None = None,
 ) -> ImportReport:
     """Import what a source of the settings has more than the last time.
 
@@ -70,7 +77,7 @@ def import_source(
             result = connection.execution_options(**options).exec_driver_sql(statement)
         reader = _Selected(recorded, result, source.cursor, telling)
         importing = Source(source.kind, recorded, reader, source.columns)
-        report = import_from(database, settings, importing, now=now, progress=progress)
+        report = import_from(database, settings, importing, now=now, progress=progress, listener=listener)
     return ImportReport(source.kind, (report,))
 
 

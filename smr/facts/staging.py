@@ -45,7 +45,7 @@ class Slice:
         }
 
 
-def temporary(name: str, *columns: sa.Column[Any]) -> sa.Table:
+def temporary(name: str, *columns: sa.Column[Any] | sa.Index) -> sa.Table:
     """A temporary table; it ends with its connection."""
     return sa.Table(name, sa.MetaData(), *columns, prefixes=["TEMPORARY"])
 

@@ -1,5 +1,5 @@
 """The language of playbooks: models, loading with places, lint, JSON Schema."""
 
-from smr.playbook.load import load_library
+from smr.playbook.load import load_library, load_topics
 
-__all__ = ["load_library"]
+__all__ = ["load_library", "load_topics"]

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from smr import __version__
+from smr.chat import Topic, topics_of
 from smr.errors import Fault, FaultsError, OperatorError, did_you_mean
 from smr.playbook.model import Catalog, Library, Playbook, SegmentsFile
+from smr.playbook.ready import ready_ladders
 from smr.playbook.references import Names, playbook_faults, refresh_order, schedule_faults, segment_faults
 from smr.settings import Settings
 from smr.strict_yaml import Document, Steps, path_text, read_text, read_yaml
@@ -64,6 +66,20 @@ def load_library(folder: Path, settings: Settings) -> Library:
     return reading.library()
 
 
+def load_topics(folder: Path, settings: Settings) -> dict[str, Topic]:
+    """What a shop listens for in chat: the topics of the folder's `segments.yaml` and those built in.
+
+    Needs no other file to be in order. FaultsError tells the faults of this one.
+    """
+    if not folder.is_dir():
+        return topics_of({})
+    reading = Reading(folder, settings)
+    reading._read_segments()
+    if reading.faults:
+        raise FaultsError(list(dict.fromkeys(reading.faults)))
+    return topics_of(reading.segments.topics)
+
+
 @dataclass
 class Reading:
     """What has been read of a folder so far, and its faults."""
@@ -91,11 +107,16 @@ class Reading:
         """The library, once there are no faults."""
         ordered = sorted(self.playbooks.values(), key=lambda playbook: (-playbook.priority, playbook.name))
         versions = {playbook.name: self._version(playbook) for playbook in ordered}
+        ladders = {**ready_ladders(self.segments.ready), **self.segments.ladders}
+        rules = {rule.tag: rule for rule in self.segments.tags}
         return Library(
             folder=self.folder,
             catalog=self.catalog,
             segments={name: self.segments.segments[name] for kind, name in self.order if kind == "segment"},
-            ladders={name: self.segments.ladders[name] for kind, name in self.order if kind == "ladder"},
+            ladders={name: ladders[name] for kind, name in self.order if kind == "ladder"},
+            tags={name: rules[name] for kind, name in self.order if kind == "tag"},
+            topics=topics_of(self.segments.topics),
+            rfm=self.segments.rfm,
             playbooks=tuple(ordered),
             texts=self.texts,
             versions=versions,

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from smr import clock
+from smr.chat import Topic
 from smr.conditions.model import KINDS, All, Condition, Goods, Name, Names, Part
 from smr.notation import (
     SPAN_SCHEMA,
@@ -77,6 +78,19 @@ class Cycles(Part):
     products: dict[Name, ProductEntry] = Field(default_factory=dict)
 
 
+class Role(Part):
+    """Which products play a part."""
+
+    product: Names | None = Field(None, description="these products 商品")
+    category: Names | None = Field(None, description="all products of these categories 类目")
+
+    @model_validator(mode="after")
+    def _some(self) -> Role:
+        if self.product is None and self.category is None:
+            raise ValueError("nothing plays this part; name products or categories")
+        return self
+
+
 class Catalog(Part):
     """`catalog.yaml`: the operator's knowledge about products."""
 
@@ -84,6 +98,10 @@ class Catalog(Part):
         "category", description="the line whose supply is followed"
     )
     cycles: Cycles = Cycles()
+    roles: dict[Name, Role] = Field(
+        default_factory=dict,
+        description="the part products play, such as 引流, 核心, 利润, 爆款, 拓展 商品角色",
+    )
 
 
 class Segment(Part):
@@ -101,10 +119,85 @@ class Rung(Part):
     where: Condition | None = None
 
 
+class TagRule(Part):
+    """A tag that customers get, and lose, by a condition."""
+
+    tag: Name
+    title: str | None = Field(None, description="why, for people 说明")
+    when: Condition = Field(description="whoever this holds of gets the tag 满足条件就打标签")
+    for_: Span | None = Field(
+        None,
+        alias="for",
+        description="how long it stays once set; where not said, as long as the condition holds 标签保留多久",
+    )
+
+
+class RfmCuts(Part):
+    """Where the scores 2, 3, 4 and 5 begin; what is not said is cut so that each score has a fifth of all."""
+
+    recency: Annotated[tuple[Span, ...], Field(min_length=4, max_length=4)] | None = Field(
+        None, description="four spans, from score 2 to 5, such as [365d, 180d, 90d, 30d] 最近一次购买"
+    )
+    frequency: Annotated[tuple[Whole, ...], Field(min_length=4, max_length=4)] | None = Field(
+        None, description="orders in the last year, such as [2, 3, 5, 8] 一年内订单数"
+    )
+    money: Annotated[tuple[Number, ...], Field(min_length=4, max_length=4)] | None = Field(
+        None, description="money in the last year, such as [100, 300, 800, 2000] 一年内消费"
+    )
+    recut: Span = Field(30 * clock.DAY, description="how often fifths are cut anew 多久重新分档")
+
+    @model_validator(mode="after")
+    def _rising(self) -> RfmCuts:
+        for name in ("recency", "frequency", "money"):
+            found = getattr(self, name)
+            if found is not None and list(found) != sorted(set(found), reverse=name == "recency"):
+                way = "falling" if name == "recency" else "rising"
+                raise ValueError(f"the cuts of {name} are not {way}; write them from score 2 to score 5")
+        return self
+
+
+class ReadyLifecycle(Part):
+    """The five stages 引入期、成长期、成熟期、休眠期、流失期, as a ladder `lifecycle`."""
+
+    mature_orders: Whole = Field(3, ge=1, description="orders that make 成熟期 成熟期的订单数")
+    mature_within: Span = Field(180 * clock.DAY, description="in which they were placed 在多久以内")
+    dormant_after: Span = Field(90 * clock.DAY, description="without a purchase: 休眠期 多久没买算休眠")
+    lost_after: Span = Field(180 * clock.DAY, description="without a purchase: 流失期 多久没买算流失")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ReadyLifecycle:
+        if self.dormant_after >= self.lost_after:
+            raise ValueError("dormant_after is not shorter than lost_after: nobody would ever be 休眠期")
+        return self
+
+
+class ReadyTiers(Part):
+    """The five tiers 新激活、普通、活跃、付费、铁杆, as a ladder `tier`."""
+
+    new_for: Span = Field(30 * clock.DAY, description="after being added as a friend: 新激活 新激活持续多久")
+    active_times: Whole = Field(3, ge=1, description="interactions that make 活跃 活跃的互动次数")
+    active_within: Span = Field(30 * clock.DAY, description="in which they happened 在多久以内")
+    loyal_orders: Whole = Field(5, ge=1, description="orders in a year that make 铁杆 铁杆的年订单数")
+    loyal_spend: Number = Field(Decimal(1000), ge=0, description="and money in a year 以及年消费")
+
+
+class Ready(Part):
+    """Ladders that come with smr; those named are used, with these numbers."""
+
+    lifecycle: ReadyLifecycle | None = Field(None, description="引入、成长、成熟、休眠、流失")
+    tier: ReadyTiers | None = Field(None, description="新激活、普通、活跃、付费、铁杆")
+
+
 class SegmentsFile(Part):
-    """`segments.yaml`: segments, and ladders of exclusive stages."""
+    """`segments.yaml`: segments, ladders of exclusive stages, topics of chat, tags by rule."""
 
     segments: dict[Slug, Segment] = Field(default_factory=dict)
+    topics: dict[Slug, Topic] = Field(default_factory=dict, description="what is listened for in chat 话题")
+    tags: Annotated[tuple[TagRule, ...], Field(max_length=500)] = Field(
+        (), description="tags by rule 自动标签"
+    )
+    rfm: RfmCuts = Field(RfmCuts(), description="how recency, frequency and money are scored RFM 分档")
+    ready: Ready = Field(Ready(), description="ladders that come with smr 现成的阶梯")
     ladders: dict[Slug, Annotated[tuple[Rung, ...], Field(min_length=1, max_length=50)]] = Field(
         default_factory=dict
     )
@@ -352,8 +445,9 @@ class Playbook(Part):
 class Library:
     """A loaded folder: everything the operator wrote, checked, in the order it is to be used.
 
-    `segments` are ordered so that each comes after those it uses; `order` names segments and ladders
-    together in such an order, as ("segment", name) and ("ladder", name); `playbooks` stand by falling
+    `segments` are ordered so that each comes after those it uses; `order` names segments, ladders and tags
+    by rule together in such an order, as ("segment", name), ("ladder", name) and ("tag", name); `topics` are
+    those built in, as the operator changed them, and the operator's own; `playbooks` stand by falling
     priority, then name. `texts` has the content of each template file by its path in the folder.
     `versions` names the content of each playbook (its file and templates) by a hash; `version` that of the
     whole folder. `documents` are the files as written, by their path in the folder, and `files` says which
@@ -369,6 +463,9 @@ class Library:
     versions: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
     order: tuple[tuple[str, str], ...] = ()
+    topics: Mapping[str, Topic] = field(default_factory=dict)
+    tags: Mapping[str, TagRule] = field(default_factory=dict)
+    rfm: RfmCuts = field(default_factory=RfmCuts)
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
     documents: Mapping[str, Document] = field(default_factory=dict, repr=False, compare=False)
 

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from smr.chat import BUILT_IN
 from smr.cron import schedule_cron
 from smr.errors import Fault, did_you_mean
 from smr.notation import parse_send
 from smr.playbook.model import Playbook, Scheduled
+from smr.playbook.ready import STAGES
 from smr.settings import Settings
 from smr.strict_yaml import Document, Steps
 
@@ -28,7 +30,7 @@ Node = tuple[str, str]
 
 
 def refresh_order(segments: Document) -> tuple[Node, ...]:
-    """("segment", name) and ("ladder", name), each after those it uses; CycleError in a circle."""
+    """("segment", …), ("ladder", …) and ("tag", …), each after those it uses; CycleError in a circle."""
     return tuple(TopologicalSorter(_uses(segments)).static_order())
 
 
@@ -41,6 +43,13 @@ def segment_faults(segments: Document, settings: Settings) -> Iterator[Fault]:
         for number in _numbers(segments, ("ladders", name)):
             yield from names.conditions(segments, ("ladders", name, number, "where"))
         yield from _stages_twice(segments, name)
+        if name in _ready(segments):
+            what = f"ready says that smr's own ladder {name!r} is used, and here stands another one"
+            yield segments.fault(("ladders", name), "ladder_twice", what, "take one of them out", key=True)
+    for number in _numbers(segments, ("tags",)):
+        yield from names.conditions(segments, ("tags", number, "when"))
+    yield from _tags_twice(segments)
+    yield from _topics(segments)
     yield from _cycle(segments)
 
 
@@ -90,8 +99,12 @@ class Names:
         self._ladders = (
             None
             if segments is None
-            else {name: _stages(segments, name) for name in _mapping(segments, "ladders")}
+            else {
+                **{name: list(STAGES[name]) for name in _ready(segments)},
+                **{name: _stages(segments, name) for name in _mapping(segments, "ladders")},
+            }
         )
+        self._topics = None if segments is None else list({**BUILT_IN, **_mapping(segments, "topics")})
 
     def conditions(self, document: Document, path: Steps) -> Iterator[Fault]:
         """Faults of a condition and all those inside it."""
@@ -112,9 +125,13 @@ class Names:
             yield from _unknown(document, path, value, "segment", self._segments)
         elif kind == "stage" and self._ladders is not None and isinstance(value, dict):
             yield from self._stage(document, path, value, self._ladders)
+        elif kind == "chat" and self._topics is not None and isinstance(value, dict):
+            yield from _unknown(document, (*path, "topic"), value.get("topic"), "topic", self._topics)
         elif kind == "reachable":
             yield from self.channels(document, path, value)
-        elif kind in ("consent", "messaged") and isinstance(value, dict) and value.get("channel") != "*":
+        elif (
+            kind in ("consent", "messaged", "did") and isinstance(value, dict) and value.get("channel") != "*"
+        ):
             yield from self.channels(document, (*path, "channel"), value.get("channel"))
 
     def _stage(
@@ -192,17 +209,26 @@ def _uses(segments: Document) -> dict[Node, list[Node]]:
     for name in _mapping(segments, "ladders"):
         places = (("ladders", name, number, "where") for number in _numbers(segments, ("ladders", name)))
         graph[("ladder", name)] = [used for place in places for used in _used(segments, place)]
+    graph |= {("ladder", name): [] for name in _ready(segments)}
+    for number in _numbers(segments, ("tags",)):
+        tag = segments.value(("tags", number, "tag"))
+        if isinstance(tag, str):
+            graph[("tag", tag)] = list(_used(segments, ("tags", number, "when")))
     return graph
 
 
 def _used(segments: Document, path: Steps) -> Iterator[Node]:
-    """The segments and ladders that a condition names."""
+    """The segments, ladders and tags by rule that a condition names."""
     for place, kind, value in _conditions(segments.value(path), path):
         if kind == "segment":
             known = _mapping(segments, "segments")
             yield from (("segment", name) for _, name in _listed(value, place) if name in known)
         elif kind == "stage" and isinstance(value, dict):
-            yield from (("ladder", name) for name in value if name in _mapping(segments, "ladders"))
+            known = {**_mapping(segments, "ladders"), **_ready(segments)}
+            yield from (("ladder", name) for name in value if name in known)
+        elif kind == "tag":
+            rules = _rule_tags(segments)
+            yield from (("tag", name) for _, name in _listed(value, place) if name in rules)
 
 
 def _cycle(segments: Document) -> Iterator[Fault]:
@@ -213,7 +239,49 @@ def _cycle(segments: Document) -> Iterator[Fault]:
         kind, name = circle[-1]
         shown = " → ".join(name for _, name in reversed(circle))
         what = f"these use each other in a circle: {shown}"
-        yield segments.fault((f"{kind}s", name), "segment_cycle", what, "take one of them out", key=True)
+        place: Steps = (f"{kind}s", _rule_tags(segments).index(name) if kind == "tag" else name)
+        yield segments.fault(place, "segment_cycle", what, "take one of them out", key=kind != "tag")
+
+
+def _ready(segments: Document) -> dict[str, Any]:
+    """The ladders of smr's own that are used."""
+    return {name: said for name, said in _mapping(segments, "ready").items() if name in STAGES}
+
+
+def _rule_tags(segments: Document) -> list[Any]:
+    """The tags that have a rule, in their order."""
+    return [segments.value(("tags", number, "tag")) for number in _numbers(segments, ("tags",))]
+
+
+def _tags_twice(segments: Document) -> Iterator[Fault]:
+    tags = _rule_tags(segments)
+    for number, tag in enumerate(tags):
+        if isinstance(tag, str) and tag in tags[:number]:
+            line, _ = segments.place(("tags", tags.index(tag), "tag"))
+            what = f"the tag {tag!r} has another rule already, in line {line}"
+            fix = "keep one, and join their conditions with any:"
+            yield segments.fault(("tags", number, "tag"), "duplicate_tag", what, fix)
+
+
+def _topics(segments: Document) -> Iterator[Fault]:
+    """A topic of the operator's own has words; how long a tag stays says nothing without a tag."""
+    for name, said in _mapping(segments, "topics").items():
+        if name in BUILT_IN or not isinstance(said, dict):
+            continue
+        place: Steps = ("topics", name)
+        if not any(said.get(key) for key in ("any_of", "also", "exactly")):
+            what, fix = (
+                f"the topic {name!r} has no words",
+                "write any_of: [...]; built in are " + ", ".join(BUILT_IN),
+            )
+            yield segments.fault(
+                place, "topic_without_words", what, did_you_mean(name, list(BUILT_IN)) or fix, key=True
+            )
+        if "for" in said and "tag" not in said:
+            what = "for says how long a tag stays, and this topic gives none"
+            yield segments.fault(
+                (*place, "for"), "topic_without_tag", what, "say which tag, or take for out", key=True
+            )
 
 
 def _stages_twice(segments: Document, ladder: str) -> Iterator[Fault]:

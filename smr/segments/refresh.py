@@ -1,51 +1,69 @@
-"""Bringing members and stages up to now: end what no longer holds, begin what does.
+"""Bringing members, stages and tags of rules up to now: end what no longer holds, begin what does.
 
-A definition whose answer depends only on facts is asked again only for customers whose facts changed;
-one that depends on the clock is asked for everybody.
+Whoever is marked in `unsorted_customers` is judged by every definition, in the order in which they use each
+other; so whoever is not marked could not have another answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from smr.conditions import NOW, Who, condition_sql
+from smr.conditions.written import written
 from smr.database import insert_or_update
-from smr.playbook.model import Library, Rung, Segment
+from smr.events import NOT_THE_CUSTOMERS
+from smr.playbook.model import Library, Rung, Segment, TagRule
+from smr.segments import marks
+from smr.segments.bounds import HIGH, LOW
+from smr.segments.instants import spans_of, upkeep
+from smr.segments.published import known_cuts
 from smr.settings import Settings
-from smr.tables import customers, members, named, stages
+from smr.tables import interactions, members, named, stages, tags, unsorted_customers, visitors
 
-LOW = sa.bindparam("low", type_=sa.Integer)
-HIGH = sa.bindparam("high", type_=sa.Integer)
 NEVER = sa.cast(sa.null(), sa.BigInteger)
+STAFFS = [str(kind) for kind in NOT_THE_CUSTOMERS]
+RULE = "rule"
+"""The source of tags given by a rule."""
 
 
 def refresh(
     connection: Connection, library: Library, settings: Settings, *, now: int, low: int, high: int
-) -> None:
-    """Refresh all segments, then all ladders, of the customers in buckets low..high."""
+) -> int:
+    """Judge whoever is to be judged in buckets low..high; returns how many that were."""
     bound = {"now": now, "low": low, "high": high}
-    for statement in statements(connection.dialect.name, library, settings):
+    if not marks.take(connection, library, bound):
+        return 0
+    cuts = known_cuts(connection)
+    for statement in statements(connection.dialect.name, library, settings, cuts):
         connection.execute(statement, bound)
+    done = sa.delete(unsorted_customers).where(unsorted_customers.c.bucket.between(LOW, HIGH))
+    return connection.execute(done, bound).rowcount
 
 
-def statements(dialect: str, library: Library, settings: Settings) -> list[Any]:
-    """The statements of one refresh, in order: segments and ladders come after those they use."""
+def statements(
+    dialect: str, library: Library, settings: Settings, cuts: Mapping[tuple[str, int], int] | None = None
+) -> list[Any]:
+    """The statements of one refresh, in order: definitions come after those they use."""
     found: list[Any] = [
+        _visitors(dialect),
         _end_unknown(members, members.c.segment, list(library.segments)),
         _end_unknown(stages, stages.c.ladder, list(library.ladders)),
+        _end_tags().where(tags.c.tag.not_in(list(library.tags))),
     ]
     for kind, name in library.order:
         if kind == "segment":
             segment = library.segments[name]
             found += [_leave(name, segment, settings), _enter(dialect, name, segment, settings)]
+        elif kind == "tag":
+            found += _tagging(dialect, library.tags[name], settings)
         else:
             rungs = library.ladders[name]
             found += [_step_off(name, rungs, settings), _step_on(dialect, name, rungs, settings)]
-    return found
+    return [*found, *upkeep(dialect, spans_of(library, cuts or {}))]
 
 
 def stage_of(rungs: Sequence[Rung], who: Who, settings: Settings) -> ColumnElement[Any]:
@@ -57,37 +75,41 @@ def stage_of(rungs: Sequence[Rung], who: Who, settings: Settings) -> ColumnEleme
     return sa.case(*whens, else_=sa.null())
 
 
+def _person() -> Who:
+    return Who.of(unsorted_customers)
+
+
 def _leave(name: str, segment: Segment, settings: Settings) -> Any:
-    still = condition_sql(segment.where, Who.of(members), settings)
+    still = condition_sql(segment.where, _person(), settings)
     return _end(members).where(members.c.segment == name, sa.not_(still))
 
 
 def _enter(dialect: str, name: str, segment: Segment, settings: Settings) -> Any:
-    who = Who.of(customers)
+    who = _person()
     inside = named(members, "inside")
     already = sa.select(sa.literal(1)).where(
         who.owns(inside), inside.c.segment == name, inside.c.left_at.is_(None)
     )
-    select = _customers(sa.literal(name, sa.Text), NOW, NEVER).where(
-        condition_sql(segment.where, who, settings), sa.not_(already.exists())
+    select = _people(sa.literal(name, sa.Text), NOW, NEVER).where(
+        sa.not_(already.exists()), condition_sql(segment.where, who, settings)
     )
     columns = ["bucket", "customer_id", "segment", "entered_at", "left_at"]
     return insert_or_update(dialect, members, columns=columns, select=select, update=["left_at"])
 
 
 def _step_off(name: str, rungs: Sequence[Rung], settings: Settings) -> Any:
-    stands = stage_of(rungs, Who.of(stages), settings)
+    stands = stage_of(rungs, _person(), settings)
     return _end(stages).where(stages.c.ladder == name, stages.c.stage.is_distinct_from(stands))
 
 
 def _step_on(dialect: str, name: str, rungs: Sequence[Rung], settings: Settings) -> Any:
-    who = Who.of(customers)
+    who = _person()
     standing = named(stages, "standing")
     already = sa.select(sa.literal(1)).where(
         who.owns(standing), standing.c.ladder == name, standing.c.left_at.is_(None)
     )
     stands = stage_of(rungs, who, settings)
-    found = _customers(sa.literal(name, sa.Text), NOW, stands.label("stage"), NEVER)
+    found = _people(sa.literal(name, sa.Text), NOW, stands.label("stage"), NEVER)
     found = found.where(sa.not_(already.exists()))
     placed = found.subquery()
     select = sa.select(*placed.c).where(placed.c.stage.is_not(None))
@@ -95,18 +117,74 @@ def _step_on(dialect: str, name: str, rungs: Sequence[Rung], settings: Settings)
     return insert_or_update(dialect, stages, columns=columns, select=select, update=["stage", "left_at"])
 
 
-def _customers(*columns: Any) -> sa.Select[Any]:
-    return sa.select(customers.c.bucket, customers.c.customer_id, *columns).where(
-        customers.c.bucket.between(LOW, HIGH)
+def _tagging(dialect: str, rule: TagRule, settings: Settings) -> list[Any]:
+    """Take the tag off where its condition holds no more, unless it stays for a set time; else set it.
+
+    A tag that is there is left as it is, so that it comes out alike however often a customer is judged.
+    """
+    holds = condition_sql(rule.when, _person(), settings)
+    found = []
+    if rule.for_ is None:
+        found.append(_end_tags().where(tags.c.tag == rule.tag, sa.not_(holds)))
+    else:
+        # Once it stayed as long as the condition held, and now it does not any more.
+        found.append(_end_tags().where(tags.c.tag == rule.tag, tags.c.expires_at.is_(None), sa.not_(holds)))
+    there = named(tags, "there")
+    active = sa.or_(there.c.expires_at.is_(None), there.c.expires_at > NOW)
+    already = sa.select(sa.literal(1)).where(
+        _person().owns(there), there.c.tag == rule.tag, there.c.source == RULE, active
     )
+    until = NEVER if rule.for_ is None else NOW + rule.for_
+    why = rule.title or written(rule.when)
+    literals = (
+        sa.literal(rule.tag, sa.Text),
+        sa.literal(RULE, sa.Text),
+        NOW,
+        until,
+        sa.literal(why, sa.Text),
+    )
+    select = _people(*literals).where(sa.not_(already.exists()), holds)
+    columns = ["bucket", "customer_id", "tag", "source", "set_at", "expires_at", "reason"]
+    found.append(
+        insert_or_update(
+            dialect, tags, columns=columns, select=select, update=["set_at", "expires_at", "reason"]
+        )
+    )
+    return found
+
+
+def _visitors(dialect: str) -> Any:
+    """When each first and last did something other than buying."""
+    person, deed = unsorted_customers, named(interactions, "deed_of")
+    at = deed.c.happened_at
+    select = (
+        sa.select(person.c.bucket, person.c.customer_id, sa.func.min(at), sa.func.max(at))
+        .select_from(person.join(deed, Who.of(person).owns(deed)))
+        .where(person.c.bucket.between(LOW, HIGH), at <= NOW, deed.c.kind.not_in(STAFFS))
+        .group_by(person.c.bucket, person.c.customer_id)
+    )
+    columns = ["bucket", "customer_id", "first_interacted_at", "last_interacted_at"]
+    return insert_or_update(dialect, visitors, columns=columns, select=select, update=columns[2:])
+
+
+def _people(*columns: Any) -> sa.Select[Any]:
+    person = unsorted_customers
+    return sa.select(person.c.bucket, person.c.customer_id, *columns).where(
+        person.c.bucket.between(LOW, HIGH)
+    )
+
+
+def _of_marked(table: sa.Table) -> ColumnElement[bool]:
+    return sa.and_(unsorted_customers.c.bucket.between(LOW, HIGH), _person().owns(table))
 
 
 def _end(table: sa.Table) -> Any:
-    return (
-        sa.update(table)
-        .values(left_at=NOW)
-        .where(table.c.bucket.between(LOW, HIGH), table.c.left_at.is_(None))
-    )
+    return sa.update(table).values(left_at=NOW).where(_of_marked(table), table.c.left_at.is_(None))
+
+
+def _end_tags() -> Any:
+    active = sa.or_(tags.c.expires_at.is_(None), tags.c.expires_at > NOW)
+    return sa.update(tags).values(expires_at=NOW).where(_of_marked(tags), tags.c.source == RULE, active)
 
 
 def _end_unknown(table: sa.Table, column: sa.Column[Any], known: list[str]) -> Any:

@@ -9,13 +9,27 @@ to the engine itself.
 from smr.tables.base import BUCKETS, bucket_of, customer_owned, dice_of, metadata, named
 from smr.tables.channels import channels, receipts
 from smr.tables.decisions import OPEN, candidates, runs
-from smr.tables.derived import NEVER, buyers, changed_customers, cycles, members, stages, supplies
+from smr.tables.derived import (
+    NEVER,
+    buyers,
+    changed_customers,
+    cycles,
+    members,
+    next_changes,
+    sortings,
+    stages,
+    supplies,
+    unsorted_customers,
+    visitors,
+)
 from smr.tables.facts import (
     addresses,
     consents,
     customers,
+    handovers,
     imports,
     interactions,
+    mentions,
     purchases,
     refunds,
     rejected_rows,
@@ -23,7 +37,7 @@ from smr.tables.facts import (
 )
 from smr.tables.outbox import deliveries, messages
 from smr.tables.outlook import expected_messages
-from smr.tables.reference import calendar, products, publications, staff, stores
+from smr.tables.reference import calendar, cuts, products, publications, roles, staff, stores
 from smr.tables.watching import OPEN_INCIDENT, daemons, firings, incidents, tallies
 
 __all__ = [
@@ -41,30 +55,38 @@ __all__ = [
     "consents",
     "customer_owned",
     "customers",
+    "cuts",
     "cycles",
     "daemons",
     "deliveries",
     "dice_of",
     "expected_messages",
     "firings",
+    "handovers",
     "imports",
     "incidents",
     "interactions",
     "members",
+    "mentions",
     "messages",
     "metadata",
     "named",
+    "next_changes",
     "products",
     "publications",
     "purchases",
     "receipts",
     "refunds",
     "rejected_rows",
+    "roles",
     "runs",
+    "sortings",
     "staff",
     "stages",
     "stores",
     "supplies",
     "tags",
     "tallies",
+    "unsorted_customers",
+    "visitors",
 ]

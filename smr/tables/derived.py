@@ -68,6 +68,14 @@ cycles = sa.Table(
     info={"owner": "reference"},
 )
 
+# Customers who ever did something other than buying.
+visitors = customer_owned(
+    "visitors",
+    sa.Column("first_interacted_at", Utc, nullable=False),
+    sa.Column("last_interacted_at", Utc, nullable=False),
+)
+sa.Index("visitors_last", visitors.c.last_interacted_at)
+
 # Open while `left_at` is empty; earlier stays are kept.
 members = customer_owned(
     "members",
@@ -84,6 +92,17 @@ sa.Index(
     unique=True,
     sqlite_where=members.c.left_at.is_(None),
     postgresql_where=members.c.left_at.is_(None),
+)
+sa.Index("members_entered", members.c.segment, members.c.entered_at, members.c.bucket, members.c.customer_id)
+LEFT = sa.text("left_at IS NOT NULL")
+sa.Index(
+    "members_left",
+    members.c.segment,
+    members.c.left_at,
+    members.c.bucket,
+    members.c.customer_id,
+    sqlite_where=LEFT,
+    postgresql_where=LEFT,
 )
 
 stages = customer_owned(
@@ -102,4 +121,28 @@ sa.Index(
     unique=True,
     sqlite_where=stages.c.left_at.is_(None),
     postgresql_where=stages.c.left_at.is_(None),
+)
+sa.Index("stages_entered", stages.c.ladder, stages.c.entered_at, stages.c.bucket, stages.c.customer_id)
+
+# Whose segments, stages and tags are to be judged again; written as facts are worked off, taken off when
+# they were judged.
+unsorted_customers = customer_owned("unsorted_customers")
+
+# When an answer about a customer may change by the clock alone, by what it comes from.
+next_changes = customer_owned(
+    "next_changes",
+    sa.Column("cause", Key, nullable=False),  # purchases | refunds | interactions | mentions | tags | ...
+    sa.Column("changes_at", Utc, nullable=False),
+    key=("cause",),
+)
+sa.Index("next_changes_at", next_changes.c.changes_at, next_changes.c.bucket, next_changes.c.customer_id)
+
+# By which definitions customers were sorted last, and at what time.
+sortings = sa.Table(
+    "sortings",
+    metadata,
+    sa.Column("what", Key, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("now_at", Utc, nullable=False),
+    info={"owner": "engine"},
 )

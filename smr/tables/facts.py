@@ -82,14 +82,46 @@ interactions = customer_owned(
     clustered=False,
 )
 
+# What a chat message spoke of, judged once, when it was recorded.
+mentions = customer_owned(
+    "mentions",
+    sa.Column("topic", Key, nullable=False),
+    sa.Column("interaction_id", Key, nullable=False),
+    sa.Column("happened_at", Utc, nullable=False),
+    sa.Column("word", sa.Text, nullable=False),  # by which the topic was told
+    key=("topic", "interaction_id"),
+)
+
+# Each source keeps its own row of a tag: import | chat | rule | staff.
 tags = customer_owned(
     "tags",
     sa.Column("tag", Key, nullable=False),
-    sa.Column("source", sa.Text),
+    sa.Column("source", Key, nullable=False),
     sa.Column("set_at", Utc, nullable=False),
     sa.Column("expires_at", Utc),
-    key=("tag",),
+    sa.Column("reason", sa.Text),  # why it is there, for people
+    key=("tag", "source"),
 )
+sa.Index("tags_set", tags.c.tag, tags.c.set_at, tags.c.bucket, tags.c.customer_id)
+
+# A case for a person: what it is about, and whether somebody has seen to it.
+handovers = customer_owned(
+    "handovers",
+    sa.Column("cause", Key, nullable=False),  # chat | playbook
+    sa.Column("case_id", Key, nullable=False),  # of the interaction, or of the candidate
+    sa.Column("opened_at", Utc, nullable=False),
+    sa.Column("topic", Key),
+    sa.Column("interaction_id", Key),
+    sa.Column("playbook", Key),
+    sa.Column("step", Key),
+    sa.Column("anchor", Key),
+    sa.Column("staff_id", Key),
+    sa.Column("reason", sa.Text),
+    sa.Column("closed_at", Utc),
+    key=("cause", "case_id"),
+)
+HANDED = sa.text("closed_at IS NULL")
+sa.Index("handovers_open", handovers.c.opened_at, sqlite_where=HANDED, postgresql_where=HANDED)
 
 imports = sa.Table(
     "imports",

@@ -58,3 +58,25 @@ publications = sa.Table(
     sa.Column("seen_at", Utc, nullable=False),
     info={"owner": "reference"},
 )
+
+# Where a score of RFM begins: the cut of a measure, for the score it is the lower bound of.
+cuts = sa.Table(
+    "cuts",
+    metadata,
+    sa.Column("measure", Key, primary_key=True),  # recency | frequency | money
+    sa.Column("score", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("value", sa.BigInteger, nullable=False),  # seconds, orders, minor units
+    sa.Column("cut_at", Utc, nullable=False),
+    sa.Column("customers", sa.BigInteger, nullable=False),  # among how many it was cut; 0: stated
+    info={"owner": "reference"},
+)
+
+# The part a product plays in the shop: what draws, what earns.
+roles = sa.Table(
+    "roles",
+    metadata,
+    sa.Column("role", Key, primary_key=True),
+    sa.Column("kind", Key, primary_key=True),  # product | category
+    sa.Column("line", Key, primary_key=True),
+    info={"owner": "reference"},
+)

@@ -17,7 +17,7 @@ from smr.conditions.model import Condition
 from smr.database import Database
 from smr.settings import Settings
 from smr.tables import customers, metadata
-from tests.worlds import NOW, Purchase, World, put, random_worlds
+from tests.worlds import NOW, Purchase, World, mentions_of, put, random_worlds
 
 SHOP = Settings()
 PARSER: TypeAdapter[Any] = TypeAdapter(Condition)
@@ -72,6 +72,18 @@ leaves = st.one_of(
             {"consent": {"channel": "sms"}},
             {"everyone": "true"},
         ]
+    ),
+    st.builds(
+        lambda topic, days, often: {"chat": {"topic": topic, "within": f"{days}d", **often}},
+        st.sampled_from(["皮肤问题", ["皮肤问题", "询价", "母婴"]]),
+        spans,
+        st.sampled_from([{}, {"at_least": "2"}, {"at_most": "1"}]),
+    ),
+    st.builds(
+        lambda what, days, often: {"did": {"what": what, "within": f"{days}d", **often}},
+        st.sampled_from(["click", ["moments_like", "click", "answer"]]),
+        spans,
+        st.sampled_from([{}, {"at_least": "2"}, {"at_most": "0"}, {"channel": "sms"}]),
     ),
 )
 conditions = st.recursive(
@@ -208,8 +220,32 @@ def reads(world: World, customer: str, condition: dict[str, Any]) -> bool:
             )
         case "consent":
             return allowed(world, customer, wanted["channel"])
+        case "chat" | "did":
+            return within(len(deeds(world, customer, kind, wanted)), {"at_least": "1"} | often(wanted))
         case _:
             return True
+
+
+def often(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The bounds, if there are any: without one, at least once."""
+    bounds = {name: bound for name, bound in wanted.items() if name in ("at_least", "at_most")}
+    return {"at_least": "0", **bounds} if bounds else {}
+
+
+def deeds(world: World, customer: str, kind: str, wanted: dict[str, Any]) -> set[str]:
+    """What the customer said of a topic, or did, in the span."""
+    return {
+        one.interaction_id
+        for one in world.interactions
+        if one.customer_id == customer
+        and NOW - days(wanted["within"]) < one.happened_at <= NOW
+        and wanted.get("channel", one.channel) == one.channel
+        and (
+            any(heard.topic in names(wanted["topic"]) for heard in mentions_of(one))
+            if kind == "chat"
+            else one.kind in names(wanted["what"])
+        )
+    }
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

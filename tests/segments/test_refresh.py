@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from smr import clock, segments
 from smr.database import Database
 from smr.settings import Settings
-from smr.tables import members, stages
+from smr.tables import changed_customers, members, stages
 from tests.library import library
 from tests.worlds import NOW, World, put
 
@@ -28,6 +28,9 @@ def refresh(database: Database, text: str = SEGMENTS, days: int = 0) -> None:
     """Bring members and stages up to so many days after NOW."""
     at = clock.seconds(NOW + timedelta(days=days))
     with database.write() as connection:
+        segments.begin(connection, library(segments=text), Settings(), now=at)
+        segments.note_changes(connection, low=0, high=4095)
+        connection.execute(sa.delete(changed_customers))
         segments.refresh(connection, library(segments=text), Settings(), now=at, low=0, high=4095)
 
 
