@@ -118,8 +118,9 @@ def _at(connection: Connection, name: str, settings: Settings, place: int, bound
     found = sa.type_coerce(measure(name, Who.of(buyers), settings), sa.BigInteger)
     if name == "recency":
         found = sa.type_coerce(buyers.c.last_purchased_at, sa.BigInteger)
-    ordered = sa.select(found.label("measured")).where(buyers.c.last_purchased_at <= NOW)
-    ordered = ordered.order_by(sa.text("measured")).offset(place).limit(1)
+    measured = found.label("measured")
+    ordered = sa.select(measured).where(buyers.c.last_purchased_at <= NOW)
+    ordered = ordered.order_by(measured).offset(place).limit(1)
     return int(connection.execute(ordered, bound).scalar_one())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from smr.chat import BUILT_IN, Topic
 from smr.conditions.model import KINDS
 from smr.messages.context import NAMES
 from smr.messages.filters import FILTERS, HTML_FILTERS
@@ -19,8 +20,14 @@ from smr.playbook.model import (
     Part,
     Playbook,
     ProductEntry,
+    ReadyLifecycle,
+    ReadyTiers,
+    RfmCuts,
+    Role,
     ScheduleTimes,
+    SegmentsFile,
     Step,
+    TagRule,
 )
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -37,6 +44,13 @@ PARTS: tuple[type[Part], ...] = (
     ProductEntry,
     ScheduleTimes,
     DateOf,
+    Topic,
+    TagRule,
+    RfmCuts,
+    ReadyLifecycle,
+    ReadyTiers,
+    Role,
+    SegmentsFile,
 )
 KEYS = sorted({one.alias or name for part in PARTS for name, one in part.model_fields.items()})
 
@@ -45,6 +59,12 @@ KEYS = sorted({one.alias or name for part in PARTS for name, one in part.model_f
 def test_a_key_of_the_language_is_explained_in_both_languages(key: str) -> None:
     assert key in LANGUAGE
     assert key in GUIDE
+
+
+@pytest.mark.parametrize("topic", BUILT_IN)
+def test_a_built_in_topic_is_explained_in_both_languages(topic: str) -> None:
+    assert f"| {topic} |" in LANGUAGE
+    assert topic in GUIDE
 
 
 @pytest.mark.parametrize("key", KINDS)

@@ -1,0 +1,66 @@
+"""`smr handovers`: cases that wait for a person."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from smr import handovers
+from smr.cli.say import facts, give_json, talk
+from smr.cli.shop import ConfigOption, JsonOption, NowOption, open_shop
+from smr.events import NOT_THE_CUSTOMERS
+
+app = typer.Typer(
+    help="Cases that wait for a person, with the conversation that led to each.",
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+
+StaffOption = Annotated[str | None, typer.Option("--staff", help="Only cases of this member of staff (id).")]
+
+
+@app.callback()
+def list_cases(
+    context: typer.Context,
+    staff: StaffOption = None,
+    closed: Annotated[bool, typer.Option("--closed", help="Those that were seen to instead.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
+    config: ConfigOption = None,
+    now: NowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the open cases, the oldest first: why, whose, and what was said."""
+    if context.invoked_subcommand is not None:
+        return
+    shop = open_shop(config)
+    with shop.database.read() as connection:
+        found = handovers.cases(connection, now=shop.now(now), staff=staff, closed=closed, limit=limit)
+    if as_json:
+        give_json([asdict(case) for case in found])
+        return
+    if not found:
+        talk.print("no case waits" if not closed else "no case was closed yet")
+    zone = shop.settings.shop.tz
+    for case in found:
+        why = f"{case.topic}: {case.reason}" if case.topic else case.reason or case.playbook
+        of = f" → {case.staff_id}" if case.staff_id else ""
+        facts.print(f"{case.key}  {case.opened_at.astimezone(zone):%Y-%m-%d %H:%M}  {why}{of}", markup=False)
+        for line in case.conversation:
+            who = "staff" if line.kind in NOT_THE_CUSTOMERS else case.customer_id
+            at = line.happened_at.astimezone(zone)
+            facts.print(f"    {at:%m-%d %H:%M} {who}: {line.content}", markup=False)
+
+
+@app.command("close")
+def close(
+    case: Annotated[str, typer.Argument(help="The case, as the list names it: customer/cause/id.")],
+    config: ConfigOption = None,
+    now: NowOption = None,
+) -> None:
+    """Note that somebody has seen to a case."""
+    shop = open_shop(config)
+    with shop.database.write() as connection:
+        handovers.close(connection, case, now=shop.now(now))
+    talk.print(f"closed: {case}", markup=False)
