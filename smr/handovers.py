@@ -77,7 +77,7 @@ def close(connection: Connection, key: str, *, now: datetime) -> None:
         )
     )
     if not connection.execute(closed).rowcount:
-        raise StateError(f"there is no open case {key!r}; smr handovers lists them")
+        raise StateError(f"there is no open case {key!r}; smr handovers list shows them")
 
 
 def _case(row: Any, conversation: Sequence[Line]) -> Case:

@@ -31,8 +31,8 @@ AS_THEY_ARE = (
     tables.calendar,
     tables.addresses,
     tables.consents,
-    tables.tags,
     tables.interactions,
+    tables.mentions,
 )
 """Copied whole: they carry their own times, or have none."""
 
@@ -139,6 +139,7 @@ def present_of(shop: Database, *, at: int, told: Told) -> Iterator[Past]:
 def _copy(source: Connection, target: Connection, at: int, horizon: int, told: Told) -> None:
     for table in AS_THEY_ARE:
         copy_rows(source, target, table)
+    copy_rows(source, target, tables.tags, tables.tags.c.source != "rule")
     copy_rows(source, target, later_customers, of=tables.customers)
     bought, back = tables.purchases, tables.refunds
     total = source.execute(

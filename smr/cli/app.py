@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "smr.cli.run:run",
     "deliver": "smr.cli.deliver:deliver",
     "outbox": "smr.cli.outbox:app",
+    "handovers": "smr.cli.handovers:app",
     "explain": "smr.cli.explain:explain",
     "preview": "smr.cli.preview:preview",
     "test": "smr.cli.test_:test",
@@ -97,7 +98,7 @@ class _Everywhere(dict[str, Any]):
         return super().get(key, self if key in COMMANDS or key in BELOW else default)
 
 
-BELOW = frozenset({"list", "show", "cancel", "retry", "upgrade", "check", "backup"})
+BELOW = frozenset({"close", "list", "show", "cancel", "retry", "upgrade", "check", "backup"})
 """Commands of command groups."""
 
 

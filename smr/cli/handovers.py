@@ -13,17 +13,14 @@ from smr.cli.shop import ConfigOption, JsonOption, NowOption, open_shop
 from smr.events import NOT_THE_CUSTOMERS
 
 app = typer.Typer(
-    help="Cases that wait for a person, with the conversation that led to each.",
-    no_args_is_help=False,
-    invoke_without_command=True,
+    help="Cases that wait for a person, with the conversation that led to each.", no_args_is_help=True
 )
 
 StaffOption = Annotated[str | None, typer.Option("--staff", help="Only cases of this member of staff (id).")]
 
 
-@app.callback()
+@app.command("list")
 def list_cases(
-    context: typer.Context,
     staff: StaffOption = None,
     closed: Annotated[bool, typer.Option("--closed", help="Those that were seen to instead.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
@@ -32,8 +29,6 @@ def list_cases(
     as_json: JsonOption = False,
 ) -> None:
     """List the open cases, the oldest first: why, whose, and what was said."""
-    if context.invoked_subcommand is not None:
-        return
     shop = open_shop(config)
     with shop.database.read() as connection:
         found = handovers.cases(connection, now=shop.now(now), staff=staff, closed=closed, limit=limit)

@@ -53,6 +53,7 @@ Spans = dict[str, set[int]]
 def spans_of(library: Library, cuts: Mapping[tuple[str, int], int]) -> Spans:
     """How far back the definitions look, by what they look at; `cuts` are the bounds of RFM scores."""
     found: Spans = defaultdict(set)
+    found["interactions"].add(0)  # the times of visitors follow those still to come
     for condition in definitions(library):
         for leaf in leaves(condition):
             for cause, spans in _looks(leaf, cuts).items():
