@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, Tag, ValidationError
@@ -294,7 +295,7 @@ def _words(one: _Found) -> tuple[str, str, str]:
     if one.kind == "value_error":
         what, _, fix = str(one.context["error"]).partition("; ")
         return _code(one, what), what, fix
-    if one.kind == "literal_error":
+    if one.kind in ("literal_error", "enum"):
         known = [str(choice) for choice in _choices(one.spot.bare)]
         stated = str(one.path[-1]) if one.at_key else str(one.value)
         return "unknown_value", f"{_shown(stated)} is not known here", did_you_mean(stated, known)
@@ -317,6 +318,8 @@ def _code(one: _Found, what: str) -> str:
 def _choices(annotation: Any) -> list[Any]:
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return list(annotation)
     return [choice for member in get_args(annotation) for choice in _choices(member)]
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "smr.cli.run:run",
     "deliver": "smr.cli.deliver:deliver",
     "outbox": "smr.cli.outbox:app",
+    "segments": "smr.cli.segments:app",
     "handovers": "smr.cli.handovers:app",
     "explain": "smr.cli.explain:explain",
     "preview": "smr.cli.preview:preview",
@@ -98,7 +99,22 @@ class _Everywhere(dict[str, Any]):
         return super().get(key, self if key in COMMANDS or key in BELOW else default)
 
 
-BELOW = frozenset({"close", "list", "show", "cancel", "retry", "upgrade", "check", "backup"})
+BELOW = frozenset(
+    {
+        "close",
+        "list",
+        "moves",
+        "overlap",
+        "try",
+        "why",
+        "show",
+        "cancel",
+        "retry",
+        "upgrade",
+        "check",
+        "backup",
+    }
+)
 """Commands of command groups."""
 
 

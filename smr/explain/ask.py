@@ -391,7 +391,11 @@ class _Asking:
 
     def _tags(self) -> tuple[str, ...]:
         open_until = sa.or_(tags.c.expires_at.is_(None), tags.c.expires_at > self.now)
-        found = sa.select(tags.c.tag).where(_of(tags, self.customer), tags.c.set_at <= self.now, open_until)
+        found = (
+            sa.select(tags.c.tag)
+            .distinct()
+            .where(_of(tags, self.customer), tags.c.set_at <= self.now, open_until)
+        )
         return tuple(self.connection.execute(found.order_by(tags.c.tag)).scalars())
 
     def _supplies(self) -> tuple[SupplyView, ...]:

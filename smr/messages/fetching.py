@@ -423,6 +423,7 @@ def _tags_of(connection: Connection, rows: Sequence[Row], now: datetime) -> dict
     found: dict[tuple[int, str], list[str]] = defaultdict(list)
     select = (
         sa.select(tags.c.bucket, tags.c.customer_id, tags.c.tag)
+        .distinct()
         .where(
             *_of_these(tags, rows),
             tags.c.set_at <= now,

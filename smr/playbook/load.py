@@ -52,14 +52,14 @@ SECRET = "secret_in_playbook"  # noqa: S105
 _REQUIRES = re.compile(r"smr\s*>=\s*(\d{1,4}(?:\.\d{1,4}){0,2})")
 
 
-def load_library(folder: Path, settings: Settings) -> Library:
-    """The playbooks of a folder.
+def load_library(folder: Path, settings: Settings, *, segments: Path | None = None) -> Library:
+    """The playbooks of a folder; `segments` is a file to read in place of its `segments.yaml`.
 
     FaultsError tells all faults of all files, OperatorError that there is no such folder.
     """
     if not folder.is_dir():
         raise OperatorError(f"there is no folder of playbooks at {folder}; make one with: smr init")
-    reading = Reading(folder, settings)
+    reading = Reading(folder, settings, segments_file=segments)
     reading.read()
     if reading.faults:
         raise FaultsError(list(dict.fromkeys(reading.faults)))
@@ -94,6 +94,7 @@ class Reading:
     documents: dict[str, Document] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    segments_file: Path | None = None
 
     def read(self) -> None:
         """Read everything and check it, each piece and what pieces say of each other."""
@@ -135,7 +136,10 @@ class Reading:
 
     def _read_segments(self) -> Document | None:
         """Read the segments; their document, where it is one."""
-        document = self._document(_shared_file(self.folder, "segments"), may_be_empty=True)
+        if self.segments_file is not None:
+            document: Document | None = self._other_segments(self.segments_file)
+        else:
+            document = self._document(_shared_file(self.folder, "segments"), may_be_empty=True)
         if document is None:
             return None
         data = _said(document.data, 1)
@@ -209,6 +213,19 @@ class Reading:
             return None
         self.documents[name] = document
         self.faults += [*document.faults, *_secrets(document)]
+        return document
+
+    def _other_segments(self, path: Path) -> Document | None:
+        """The segments of a file that may lie anywhere."""
+        if not path.is_file():
+            raise OperatorError(f"there is no file {path}")
+        try:
+            document = read_yaml(read_text(path), str(path))
+        except FaultsError as error:
+            self.faults += error.faults
+            return None
+        self.documents["segments.yaml"] = document
+        self.faults += document.faults
         return document
 
     def _text(self, path: Path, shown: str, *, most: int | None = None) -> str:
