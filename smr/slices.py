@@ -12,7 +12,7 @@ from smr.tables import BUCKETS, changed_customers, customers
 
 CUSTOMERS_A_SLICE = {"sqlite": 250_000, "postgresql": 2_000_000}
 CHANGES_A_SLICE = {"sqlite": 10_000, "postgresql": 100_000}
-"""On SQLite all writers wait for the one at work; on PostgreSQL nobody does, and each slice costs its plans."""
+"""On SQLite all writers wait for the one at work; on PostgreSQL nobody does, and each slice costs plans."""
 
 
 class Slice(NamedTuple):
