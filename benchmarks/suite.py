@@ -31,7 +31,7 @@ NOW = RUN_AT.isoformat()
 A_MINUTE_LATER = (RUN_AT + timedelta(minutes=1)).isoformat()
 DERIVED_AT = "2026-11-22T01:00:00+08:00"
 IMPORTED_AT = "2026-11-23T01:00:00+08:00"
-PARTS = ("import", "run", "evaluation", "growth")
+PARTS = ("import", "run", "evaluation", "growth", "backtest")
 Tell = Callable[[str], None]
 BY_HAND = str(Path(__file__).with_name("by_hand.py"))
 
@@ -91,6 +91,9 @@ def measure(bench: Bench, tell: Tell) -> Iterator[Figure]:
         bench.place.drop(bench.today)
     if "evaluation" in parts or "growth" in parts:
         yield from evaluating(bench, tell)
+    if "backtest" in parts:
+        tell("walking a quarter of the past")
+        yield from walking(bench)
 
 
 def importing(bench: Bench) -> Iterator[Figure]:
@@ -115,6 +118,29 @@ def importing(bench: Bench) -> Iterator[Figure]:
         "import of a history", rate, " lines/s", wanted, note=f"{len(lines):,} lines of CSV, by time"
     )
     yield Figure("  its peak memory", peak, " MB")
+
+
+def walking(bench: Bench) -> Iterator[Figure]:
+    """A backtest of all playbooks over one quarter, the copy of the facts included; and over half as long."""
+    config = bench.shop("backtest", live=True, useful_for=3 * DAY)
+    url = bench.place.url(bench.base)
+    ran = {
+        days: smr(url, "backtest", "--from", first, "--to", "2026-11-13", "--config", config, "--json")
+        for days, first in ((45, "2026-09-30"), (90, "2026-08-16"))
+    }
+    quarter = ran[90]
+    sent = json.loads(quarter.printed)["would_have_sent"]
+    lines = bench.form.world.lines
+    yield Figure(
+        f"backtest of 90 days, {lines:,} lines",
+        quarter.seconds,
+        " s",
+        60 if lines <= 1_100_000 else None,
+        "most",
+        note=f"{sent:,} messages; {quarter.cpu:.1f} s of processor time",
+    )
+    yield Figure("  its peak memory", quarter.peak_mb, " MB")
+    yield Figure("  peak memory, days doubled", quarter.peak_mb / ran[45].peak_mb, "×", 1.2, "most")
 
 
 def loading(bench: Bench) -> Iterator[Figure]:
