@@ -12,7 +12,7 @@ from html import escape
 from math import floor, log10
 
 WIDTH, HEIGHT = 640, 250
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 40
+LEFT, RIGHT, TOP, BOTTOM = 52, 16, 28, 40
 MOST_BARS = 120
 
 
@@ -115,7 +115,7 @@ class _Frame:
                 anchor = "end" if step == 4 else "middle"
                 parts.append(_text(self.x(value), HEIGHT - BOTTOM + 15, _number(value, x.percent), anchor))
         parts.append(_text(WIDTH - RIGHT, HEIGHT - 6, x.name, "end"))
-        parts.append(_text(4, TOP - 3, y.name, "start"))
+        parts.append(_text(4, TOP - 14, y.name, "start"))
         return "".join(parts)
 
 

@@ -201,11 +201,19 @@ def _newcomers() -> Iterator[Any]:
     yield insert_missing("sqlite", tables.customers, columns=names, select=select)
 
 
-def _mark(waiting: sa.Table, known_at: Any) -> Any:
-    owner = (waiting.c.bucket, waiting.c.customer_id)
-    select = sa.select(*owner, DAY).where(known_at <= UNTIL).distinct()
-    columns = ["bucket", "customer_id", "import_id"]
-    return insert_missing("sqlite", tables.changed_customers, columns=columns, select=select)
+def _marks() -> Iterator[Any]:
+    """Whom the news are about, and since when purchases differ; a refund may have changed anything.
+
+    Purchases and refunds of one day have marks of their own, with an even and an odd number.
+    """
+    bought, back = later_purchases, later_refunds
+    since = sa.func.min(sa.type_coerce(bought.c.purchased_at, sa.BigInteger))
+    owner = (bought.c.bucket, bought.c.customer_id)
+    new = sa.select(*owner, 2 * DAY, since).where(bought.c.purchased_at <= UNTIL).group_by(*owner)
+    columns = ["bucket", "customer_id", "import_id", "bought_since"]
+    yield insert_missing("sqlite", tables.changed_customers, columns=columns, select=new)
+    returned = sa.select(back.c.bucket, back.c.customer_id, 2 * DAY + 1).where(back.c.refunded_at <= UNTIL)
+    yield insert_missing("sqlite", tables.changed_customers, columns=columns[:3], select=returned.distinct())
 
 
 def _everyone_changed() -> Any:
@@ -219,8 +227,7 @@ _WHEN_KNOWN = _when_known()
 _ADVANCE = (
     *_let_in(tables.customers, later_customers, later_customers.c.known_at),
     *_newcomers(),
-    _mark(later_purchases, later_purchases.c.purchased_at),
-    _mark(later_refunds, later_refunds.c.refunded_at),
+    *_marks(),
     *_let_in(tables.purchases, later_purchases, later_purchases.c.purchased_at),
     *_let_in(tables.refunds, later_refunds, later_refunds.c.refunded_at),
 )
