@@ -36,6 +36,9 @@ AS_THEY_ARE = (
 )
 """Copied whole: they carry their own times, or have none."""
 
+AS_TOLD = (tables.tags,)
+"""Copied without what rules of the shop gave: a walk gives that anew."""
+
 LET_IN_BY_DAY = (tables.customers, tables.purchases, tables.refunds)
 """Facts that come in on the day on which they become known."""
 
@@ -43,26 +46,35 @@ MADE_BY_RUNS = (
     tables.buyers,
     tables.candidates,
     tables.changed_customers,
+    tables.cuts,
     tables.cycles,
     tables.members,
     tables.messages,
+    tables.next_changes,
     tables.publications,
+    tables.roles,
     tables.runs,
+    tables.sortings,
     tables.stages,
     tables.supplies,
+    tables.unsorted_customers,
+    tables.visitors,
 )
 """Derived and decided: empty when a walk over the past begins; of a shop as it is, copied."""
 
 NOT_DECIDED_BY = frozenset(
     table.name
     for table in (
+        tables.channels,
+        tables.daemons,
         tables.deliveries,
         tables.expected_messages,
-        tables.imports,
-        tables.rejected_rows,
-        tables.daemons,
         tables.firings,
+        tables.handovers,
+        tables.imports,
         tables.incidents,
+        tables.receipts,
+        tables.rejected_rows,
         tables.tallies,
     )
 )

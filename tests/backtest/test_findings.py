@@ -172,19 +172,6 @@ def test_a_draft_that_is_named_is_walked(database: Database, shop: World) -> Non
         chosen(drafts, ["refil"])
 
 
-def test_segments_that_segments_need_are_kept() -> None:
-    books = library(
-        f"{REFILL}who: {{segment: loyal}}\n",
-        segments="""
-segments:
-  reached: {where: {reachable: [wecom]}}
-  loyal: {where: {all: [{segment: reached}, {orders: {at_least: 2}}]}}
-  unused: {where: {everyone: true}}
-""",
-    )
-    assert list(chosen(books, []).segments) == ["reached", "loyal"]
-
-
 def test_the_days_are_those_of_which_it_is_known_what_followed(database: Database, shop: World) -> None:
     with pytest.raises(OperatorError, match="no purchases to walk over"):
         days_to_walk(database, SHOP, first=None, last=None, at=time(9), within=7)

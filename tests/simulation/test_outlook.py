@@ -140,7 +140,10 @@ def test_a_new_simulation_replaces_what_was_expected(database: Database, shop: W
 
 def test_every_table_has_its_way_into_a_copy() -> None:
     placed = [
-        *(table.name for table in (*past.AS_THEY_ARE, *past.LET_IN_BY_DAY, *past.MADE_BY_RUNS)),
+        *(
+            table.name
+            for table in (*past.AS_THEY_ARE, *past.AS_TOLD, *past.LET_IN_BY_DAY, *past.MADE_BY_RUNS)
+        ),
         *past.NOT_DECIDED_BY,
     ]
     assert sorted(placed) == sorted(metadata.tables)
