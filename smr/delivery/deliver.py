@@ -18,7 +18,7 @@ from itertools import groupby
 from smr import clock, guards, outbox
 from smr.channels import Channel, Closing, open_channel
 from smr.database import Database
-from smr.delivery import unknown
+from smr.delivery import receipts, unknown
 from smr.delivery.report import DeliveryReport
 from smr.delivery.round import Budget, Recheck, Round
 from smr.delivery.work import ChannelWork
@@ -135,4 +135,5 @@ def _take_up(
         channel = channel_of(name) if channels is None or name in channels else None
         if channel is not None:
             unknown.settle(this.database, channel, list(of_channel), now=this.now, report=report)
+    receipts.try_again(this.database, this.library, this.settings, now=this.now)
     report.expired = outbox.expire(this.database, now=this.now)

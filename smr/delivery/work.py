@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from smr import clock, guards, outbox
 from smr.channels import Channel, Grouping
 from smr.crash_points import reached
+from smr.database.turns import record_sending
 from smr.delivery import gate
 from smr.delivery.report import DeliveryReport
 from smr.delivery.round import Budget, Round
@@ -174,6 +175,8 @@ class ChannelWork:
     def _transact(
         self, connection: Connection, landed: Sequence[Answer], groups: Sequence[Group], again: bool
     ) -> tuple[list[Settlement], outbox.Begun, gate.Leave]:
+        if groups:
+            record_sending(connection)
         given = [one for answer in landed for one in answer.settlements]
         settled = outbox.settle(connection, self._onward(connection, given), now=self.this.now)
         self._note(connection, landed)

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from smr.chat import Listener
 from smr.crash_points import reached
 from smr.database import Session
+from smr.database.turns import store_facts
 from smr.facts.batch import Batch, Readable
 from smr.facts.chunks import Rejection
 from smr.facts.hearing import Hearing
@@ -107,6 +108,7 @@ class FactIntake:
         pieces = slices(session, ordered)
         for piece in pieces:
             with session.write() as connection:
+                store_facts(connection)
                 merged = merge.slice(connection, piece)
                 reached("import_slice")
             reached("import_slice_committed")

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from smr.crash_points import reached
 from smr.database import Key, Session
+from smr.database.turns import store_facts
 from smr.facts.batch import Batch, Readable
 from smr.facts.intake import Merged, Stage
 from smr.facts.layout import Layout
@@ -90,6 +91,7 @@ class RecordIntake:
         select = sa.select(*(ordered.c[name] for name in (*self._kind.key, "said"))).where(within(ordered))
         for piece in pieces:
             with session.write() as connection:
+                store_facts(connection)
                 rows = connection.execute(select.order_by(ordered.c.position), piece.bounds).all()
                 new, changed = self._kind.bring_in(connection, fold(rows), import_id)
                 reached("import_slice")

@@ -11,7 +11,7 @@ from smr.outbox.prune import prune
 from smr.outbox.put import COLUMNS, put
 from smr.outbox.rescue import Unknown, expire, rescue, send_again, settle_unknown, unknown_messages
 from smr.outbox.send import Begun, Stopped, Verdict, begin_sending, fate, release, renew
-from smr.outbox.settle import Onward, Settlement, settle
+from smr.outbox.settle import Onward, Settlement, go_on, settle
 
 __all__ = [
     "COLUMNS",
@@ -29,6 +29,7 @@ __all__ = [
     "claim",
     "expire",
     "fate",
+    "go_on",
     "in_order",
     "prune",
     "put",

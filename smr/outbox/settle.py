@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from smr.database.each import update_each
@@ -120,3 +121,24 @@ def _settle_attempts(
     ]
     same = {"result": result, "finished_at": now}
     update_each(connection, deliveries, rows, key=sql.ATTEMPT_KEY, same=same)
+
+
+def go_on(
+    connection: Connection, bucket: int, message_id: str, onward: tuple[str, str], *, source: S, now: datetime
+) -> None:
+    """Queue a message that did not arrive for the step's next channel and the address there."""
+    check_arrow(source, S.QUEUED)
+    channel, address = onward
+    values: dict[str, Any] = {
+        "state": S.QUEUED.value,
+        "channel": channel,
+        "address": address,
+        "send_after": now,
+        "settled_at": None,
+        "sent_at": None,
+        "provider_id": None,
+        **sql.FREE,
+    }
+    m = messages.c
+    where = (m.bucket == bucket, m.message_id == message_id, m.state == source.value)
+    connection.execute(sa.update(messages).where(*where).values(values))

@@ -9,6 +9,7 @@
       └── sending: surely not sent, tried again later
       └── unknown: asked, and the channel does not have it; or an operator's word
       └── failed, cancelled: an operator's word
+      └── undelivered, or declined by staff: the step's next channel
 
     unknown ──▶ sent (the channel has it) | delivered | undelivered (a late receipt)
 
@@ -33,7 +34,7 @@ ARROWS: dict[S, frozenset[S]] = {
     S.CANCELLED: frozenset({S.QUEUED}),
     S.EXPIRED: frozenset(),
     S.DELIVERED: frozenset(),
-    S.UNDELIVERED: frozenset(),
+    S.UNDELIVERED: frozenset({S.QUEUED}),
 }
 """From each state, the states a message may go to."""
 

@@ -127,7 +127,6 @@ def test_every_state_has_its_arrows_and_ends_are_ends() -> None:
     assert {state for state, targets in ARROWS.items() if not targets} == {
         "expired",
         "delivered",
-        "undelivered",
     }
 
 
@@ -145,7 +144,6 @@ def test_nothing_that_went_out_is_ever_queued_again() -> None:
     for state in (
         MessageState.SENT,
         MessageState.DELIVERED,
-        MessageState.UNDELIVERED,
         MessageState.WITH_STAFF,
     ):
         assert MessageState.QUEUED not in ARROWS[state]

@@ -1,0 +1,244 @@
+"""What providers tell after they took a message: settled messages, opt-outs, dead addresses.
+
+In: receipts of one channel. Out: each is stored once, whatever it is about; a message moves only forward:
+what was delivered stays delivered. An opt-out is stored as the customer's word in the same transaction, so
+that no `sending` written after it can miss it. A receipt about a message that nobody here knows yet is kept,
+and tried again in the rounds of the next day: it may have come before the provider's answer to the call was
+recorded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from smr import clock, guards, outbox
+from smr.channels import Receipt, ReceiptKind
+from smr.database import Database, insert_missing
+from smr.database.turns import store_facts
+from smr.events import MessageState as S
+from smr.outbox.states import check_arrow
+from smr.playbook.model import Library
+from smr.settings import Settings
+from smr.tables import NEVER, addresses, changed_customers, consents, deliveries, messages, receipts
+
+EVERY = "*"
+KEPT_FOR = timedelta(days=1)
+AT_A_TIME = 500
+APPLIED, NOTHING_NEW, UNKNOWN_MESSAGE = "applied", "nothing_new", "unknown_message"
+REFUSALS = frozenset({ReceiptKind.OPTED_OUT, ReceiptKind.COMPLAINED})
+
+MOVES: dict[ReceiptKind, tuple[S, frozenset[S]]] = {
+    ReceiptKind.SENT: (S.SENT, frozenset({S.WITH_STAFF, S.UNKNOWN})),
+    ReceiptKind.DELIVERED: (S.DELIVERED, frozenset({S.SENT, S.UNKNOWN, S.WITH_STAFF})),
+    ReceiptKind.UNDELIVERED: (S.UNDELIVERED, frozenset({S.SENT, S.UNKNOWN, S.WITH_STAFF})),
+    ReceiptKind.NOT_SENT: (S.CANCELLED, frozenset({S.WITH_STAFF})),
+}
+"""What each kind makes of a message, and from which states."""
+m = messages.c
+_SHOWN = (m.bucket, m.customer_id, m.message_id, m.channel, m.state, m.attempts, m.purpose)
+
+
+def take(
+    database: Database,
+    library: Library,
+    settings: Settings,
+    channel: str,
+    told: Sequence[Receipt],
+    *,
+    now: datetime,
+) -> Counter[str]:
+    """Store these receipts and what follows from them; counts by outcome. What was told before changes
+    nothing."""
+    outcomes: Counter[str] = Counter()
+    for start in range(0, len(told), AT_A_TIME):
+        with database.write() as connection:
+            store_facts(connection)
+            for receipt in told[start : start + AT_A_TIME]:
+                if _is_new(connection, channel, receipt, now):
+                    outcome = _apply(connection, library, settings, channel, receipt, now)
+                    _note(connection, channel, receipt.receipt_id, outcome)
+                    outcomes[outcome] += 1
+                else:
+                    outcomes["told_before"] += 1
+    return outcomes
+
+
+def try_again(database: Database, library: Library, settings: Settings, *, now: datetime) -> int:
+    """Apply the receipts of the last day whose message was not known; returns how many now are."""
+    c = receipts.c
+    waiting = (
+        sa.select(c.channel, c.receipt_id, c.kind, c.happened_at, c.message_id, c.provider_id, c.detail)
+        .where(c.outcome == sa.literal(UNKNOWN_MESSAGE, literal_execute=True), c.received_at > now - KEPT_FOR)
+        .order_by(c.received_at)
+        .limit(AT_A_TIME)
+    )
+    with database.read() as connection:
+        found = connection.execute(waiting).all()
+    applied = 0
+    for row in found:
+        receipt = Receipt(
+            row.receipt_id, ReceiptKind(row.kind), row.happened_at, row.message_id, row.provider_id
+        )
+        with database.write() as connection:
+            outcome = _apply(connection, library, settings, row.channel, receipt, now)
+            if outcome != UNKNOWN_MESSAGE:
+                _note(connection, row.channel, row.receipt_id, outcome)
+                applied += 1
+    return applied
+
+
+def _is_new(connection: Connection, channel: str, receipt: Receipt, now: datetime) -> bool:
+    row = {
+        "channel": channel,
+        "receipt_id": receipt.receipt_id[:200],
+        "kind": receipt.kind.value,
+        "message_id": receipt.message_id,
+        "provider_id": receipt.provider_id,
+        "happened_at": receipt.at,
+        "received_at": now,
+        "outcome": UNKNOWN_MESSAGE,
+        "detail": receipt.detail[:500],
+    }
+    put = insert_missing(connection.dialect.name, receipts)
+    return connection.execute(put, row, execution_options={"preserve_rowcount": True}).rowcount == 1
+
+
+def _note(connection: Connection, channel: str, receipt_id: str, outcome: str) -> None:
+    c = receipts.c
+    same = (c.channel == channel, c.receipt_id == receipt_id[:200])
+    connection.execute(sa.update(receipts).where(*same).values(outcome=outcome))
+
+
+def _apply(
+    connection: Connection,
+    library: Library,
+    settings: Settings,
+    channel: str,
+    receipt: Receipt,
+    now: datetime,
+) -> str:
+    """What the receipt changes. Returns its outcome."""
+    message = _message(connection, channel, receipt)
+    people = _people(connection, channel, receipt, message)
+    if receipt.dead_address:
+        _bury(connection, channel, people, now)
+    if receipt.kind in REFUSALS:
+        _refuse(connection, channel, people, receipt, now)
+        return APPLIED if people else UNKNOWN_MESSAGE
+    if message is None or message.state in (S.CLAIMED, S.SENDING):
+        return UNKNOWN_MESSAGE
+    target, sources = MOVES[receipt.kind]
+    if message.state not in sources or message.channel != channel:
+        return NOTHING_NEW
+    _move(connection, message, target, receipt, now)
+    if target in (S.UNDELIVERED, S.CANCELLED):
+        _go_on(connection, library, settings, message, target, now)
+    return APPLIED
+
+
+def _message(connection: Connection, channel: str, receipt: Receipt) -> Any:
+    """The message a receipt is about, locked; None where it names none that is known."""
+    if receipt.message_id is not None:
+        bucket = _bucket(receipt.message_id)
+        if bucket is None:
+            return None
+        where = (m.bucket == bucket, m.message_id == receipt.message_id)
+        return connection.execute(sa.select(*_SHOWN).where(*where).with_for_update()).first()
+    if receipt.provider_id is None:
+        return None
+    called = (m.provider_id == receipt.provider_id, m.provider_id.is_not(None), m.channel == channel)
+    found = connection.execute(sa.select(*_SHOWN).where(*called).limit(1)).first()
+    if found is None:
+        return None
+    where = (m.bucket == found.bucket, m.message_id == found.message_id)
+    return connection.execute(sa.select(*_SHOWN).where(*where).with_for_update()).first()
+
+
+def _bucket(message_id: str) -> int | None:
+    try:
+        return int(message_id[:3], 16)
+    except ValueError:
+        return None
+
+
+def _people(connection: Connection, channel: str, receipt: Receipt, message: Any) -> list[tuple[int, str]]:
+    """Whom a receipt is about: the message's customer, or those who have the address."""
+    if message is not None:
+        return [(message.bucket, message.customer_id)]
+    if receipt.address is None:
+        return []
+    a = addresses.c
+    owners = sa.select(a.bucket, a.customer_id).where(a.channel == channel, a.address == receipt.address)
+    return [(row.bucket, row.customer_id) for row in connection.execute(owners)]
+
+
+def _bury(connection: Connection, channel: str, people: Sequence[tuple[int, str]], now: datetime) -> None:
+    a = addresses.c
+    for bucket, customer_id in people:
+        where = (a.bucket == bucket, a.customer_id == customer_id, a.channel == channel)
+        connection.execute(sa.update(addresses).where(*where).values(undeliverable_since=now))
+
+
+def _refuse(
+    connection: Connection,
+    channel: str,
+    people: Sequence[tuple[int, str]],
+    receipt: Receipt,
+    now: datetime,
+) -> None:
+    """The customer's word, from this instant on; and a mark, for segments may ask for it."""
+    dialect = connection.dialect.name
+    for bucket, customer_id in people:
+        owner = {"bucket": bucket, "customer_id": customer_id}
+        word = {
+            **owner,
+            "channel": channel,
+            "purpose": EVERY,
+            "decided_at": now,
+            "granted": False,
+            "source": f"{channel}: {receipt.kind.value}",
+        }
+        connection.execute(insert_missing(dialect, consents), word)
+        mark = {**owner, "import_id": -clock.seconds(now), "bought_since": NEVER}
+        connection.execute(insert_missing(dialect, changed_customers), mark)
+
+
+def _move(connection: Connection, message: Any, target: S, receipt: Receipt, now: datetime) -> None:
+    check_arrow(S(message.state), target)
+    values: dict[str, Any] = {
+        "state": target.value,
+        "settled_at": now,
+        "token": None,
+        "lease_until": None,
+        "reason": receipt.kind.value if target in (S.UNDELIVERED, S.CANCELLED) else None,
+    }
+    if target in (S.SENT, S.DELIVERED, S.UNDELIVERED) and message.state != S.SENT:
+        values["sent_at"] = receipt.at
+    where = (m.bucket == message.bucket, m.message_id == message.message_id)
+    connection.execute(sa.update(messages).where(*where).values(values))
+    if message.state == S.UNKNOWN:
+        d = deliveries.c
+        attempt = (
+            d.bucket == message.bucket,
+            d.customer_id == message.customer_id,
+            d.message_id == message.message_id,
+            d.attempt == message.attempts,
+        )
+        told = {"result": "sent", "finished_at": now, "reason": "a receipt came"}
+        connection.execute(sa.update(deliveries).where(*attempt).values(told))
+
+
+def _go_on(
+    connection: Connection, library: Library, settings: Settings, message: Any, source: S, now: datetime
+) -> None:
+    """What did not arrive waits for the step's next channel, where there is one."""
+    rungs = guards.next_rungs(connection, library, settings, now=now, message_ids=[message.message_id])
+    rung = rungs.get(message.message_id)
+    if rung is not None:
+        outbox.go_on(connection, message.bucket, message.message_id, rung, source=source, now=now)
