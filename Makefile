@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test check bench clean
+.PHONY: help setup setup-test demo test check crash bench clean
 
 help:            ## this list
 	@awk -F ':.*## *' '/^[a-z-]+:.*##/ {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: setup-test ## ruff, mypy and the import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+crash: setup-test ## kills at every named point, on both databases, checked against the provider's own log
+	$(BIN)/python -m tests.crash --full
 
 bench: setup-test ## speed, as ratios against hand-written references in the same run
 	$(BIN)/python -m benchmarks

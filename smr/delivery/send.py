@@ -41,6 +41,7 @@ def send(channel: Channel, sending: Sequence[Claimed], *, now: datetime) -> Answ
     """Hand messages to the channel in one call."""
     if not sending:
         return Answer(())
+    reached("before_call")
     try:
         results = channel.send([outgoing(message, now) for message in sending])
     except ChannelError as error:

@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from smr import clock, guards, outbox
-from smr.channels import Channel, Grouping
+from smr.channels import Channel, Grouping, Outgoing
 from smr.crash_points import reached
 from smr.database.turns import record_sending
 from smr.delivery import gate
@@ -67,6 +67,10 @@ class ChannelWork:
     wait: float = 0
     exhausted: bool = False
     over: bool = False
+    together: Callable[[Outgoing], Hashable] | None = None
+
+    def __post_init__(self) -> None:
+        self.together = self.channel.together if isinstance(self.channel, Grouping) else None
 
     def run(self) -> DeliveryReport:
         """Send until nothing is left, the limit or the time is reached, or the channel may not go on."""
@@ -202,19 +206,14 @@ class ChannelWork:
         size = self.channel.traits.max_batch
         groups: dict[Hashable, Group] = {}
         for number, message in enumerate(self.held):
-            key = self._together(message, number // size)
+            key = number // size if self.together is None else self.together(outgoing(message, self.this.now))
             if key not in groups and len(groups) == slots:
-                if not isinstance(self.channel, Grouping):
+                if self.together is None:
                     break
                 continue
             if len(groups.setdefault(key, [])) < size:
                 groups[key].append(message)
         return self._within_budget(list(groups.values()))
-
-    def _together(self, message: Claimed, place: int) -> Hashable:
-        if isinstance(self.channel, Grouping):
-            return self.channel.together(outgoing(message, self.this.now))
-        return place
 
     def _within_budget(self, groups: Sequence[Group]) -> list[Group]:
         left = self.budget.take(sum(map(len, groups)))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from smr import clock
 from smr.conditions import Who
 from smr.conditions.contact import may_reach
+from smr.database.pairs import are, buckets_of, pairs, within
 from smr.events import Reason
 from smr.guards.chain import CONTACT, reason_of
 from smr.guards.frequency_cap import counted_for, impersonal
@@ -50,14 +51,13 @@ def recheck(
     return verdicts
 
 
-def _ids(message_ids: Sequence[str]) -> sa.ColumnElement[bool]:
-    buckets = sorted({int(message_id[:3], 16) for message_id in message_ids})
-    return sa.and_(messages.c.bucket.in_(buckets), messages.c.message_id.in_(list(message_ids)))
-
-
 def _by_step(connection: Connection, message_ids: Sequence[str]) -> dict[tuple[str, str], list[str]]:
+    buckets = buckets_of(message_ids)
+    wanted = pairs(connection.dialect.name, buckets, message_ids)
     rows = connection.execute(
-        sa.select(messages.c.playbook, messages.c.step, messages.c.message_id).where(_ids(message_ids))
+        sa.select(messages.c.playbook, messages.c.step, messages.c.message_id)
+        .join_from(messages, wanted, are(messages, wanted))
+        .where(within(messages, buckets))
     )
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for playbook, step, message_id in rows:
@@ -69,7 +69,9 @@ def _judge(connection: Connection, bench: Bench, ids: Sequence[str]) -> dict[str
     tomorrow = clock.end_of_day(bench.now, bench.settings.shop.tz)
     bound = {"now": clock.seconds(bench.now), "run": 0, "tomorrow": clock.seconds(tomorrow)}
     verdicts: dict[str, Verdict] = {}
-    for message_id, reason, may, quiet, capped in connection.execute(_statement(bench, ids), bound):
+    for message_id, reason, may, quiet, capped in connection.execute(
+        _statement(connection.dialect.name, bench, ids), bound
+    ):
         if reason is not None and (reason not in CONTACT or not may):
             verdicts[message_id] = Verdict(Reason(reason))
         elif not may:
@@ -81,7 +83,9 @@ def _judge(connection: Connection, bench: Bench, ids: Sequence[str]) -> dict[str
     return verdicts
 
 
-def _statement(bench: Bench, ids: Sequence[str]) -> sa.Select[Any]:
+def _statement(dialect: str, bench: Bench, ids: Sequence[str]) -> sa.Select[Any]:
+    buckets = buckets_of(ids)
+    wanted = pairs(dialect, buckets, ids)
     same = sa.and_(
         Who.of(messages).owns(candidates),
         candidates.c.playbook == messages.c.playbook,
@@ -104,8 +108,8 @@ def _statement(bench: Bench, ids: Sequence[str]) -> sa.Select[Any]:
             send_after(candidates, bench),
             _capped(who, bench.settings),
         )
-        .select_from(messages.join(candidates, same))
-        .where(_ids(ids))
+        .select_from(messages.join(wanted, are(messages, wanted)).join(candidates, same))
+        .where(within(messages, buckets))
     )
 
 

@@ -7,13 +7,12 @@ two workers never wait for each other in a circle. The indexes relied on are `me
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
+from smr.database.pairs import are, pairs, within
 from smr.database.unindexed import unindexed
 from smr.events import MessageState as S
 from smr.tables import deliveries, messages
@@ -143,36 +142,14 @@ def lock_due(dialect: str, buckets: Sequence[int], ids: Sequence[str]) -> sa.Sel
     over. Each is looked up by its bucket and id.
     """
     now = sa.bindparam("now", type_=m.send_after.type)
-    wanted = _listed(buckets, ids) if dialect == "sqlite" else _arrays(buckets, ids)
-    same = (m.bucket == wanted.c.bucket) & (m.message_id == wanted.c.message_id)
+    wanted = pairs(dialect, buckets, ids)
     return (
         sa.select(*CLAIMED)
-        .join_from(messages, wanted, same)
-        .where(bucket.in_(sorted(set(buckets))), unindexed(m.channel) == sa.bindparam("channel"), *_due(now))
+        .join_from(messages, wanted, are(messages, wanted))
+        .where(within(messages, buckets), unindexed(m.channel) == sa.bindparam("channel"), *_due(now))
         .order_by(m.bucket, m.message_id)
         .with_for_update(skip_locked=True, of=messages)
     )
-
-
-def _listed(buckets: Sequence[int], ids: Sequence[str]) -> sa.Subquery:
-    """Pairs as rows, from one JSON text: SQLite looks each up, and compiles the statement once."""
-    given = json.dumps([*zip(buckets, ids, strict=True)])
-    pair = sa.func.json_each(sa.bindparam("wanted", given)).table_valued("value", name="pair")
-    each = pair.c.value
-    return sa.select(
-        sa.func.json_extract(each, sa.literal_column("'$[0]'"), type_=sa.SmallInteger).label("bucket"),
-        sa.func.json_extract(each, sa.literal_column("'$[1]'"), type_=sa.Text).label("message_id"),
-    ).subquery("wanted")
-
-
-def _arrays(buckets: Sequence[int], ids: Sequence[str]) -> sa.TableValuedAlias:
-    """Pairs as rows, from two arrays side by side."""
-    arrays = (
-        sa.bindparam("wanted_buckets", list(buckets), type_=ARRAY(sa.SmallInteger)),
-        sa.bindparam("wanted_ids", list(ids), type_=ARRAY(sa.Text)),
-    )
-    columns = (sa.column("bucket", sa.SmallInteger), sa.column("message_id", sa.Text))
-    return sa.func.unnest(*arrays).table_valued(*columns, name="wanted").render_derived()
 
 
 def lock_mine(buckets: Sequence[int], state: S) -> sa.Select[Any]:
