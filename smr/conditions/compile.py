@@ -413,6 +413,10 @@ def _(condition: m.Messaged, who: Who, settings: Settings) -> ColumnElement[Any]
     ):
         if names is not None:
             where.append(column.in_(names))
+    if who.reminder is not None:
+        playbook, step, anchor = who.reminder
+        itself = sa.and_(sent.c.playbook == playbook, sent.c.step == step, sent.c.anchor == anchor)
+        where.append(sa.not_(itself))
     return sa.select(sa.func.count()).select_from(sent).where(*where).scalar_subquery()
 
 

@@ -16,15 +16,25 @@ NOW: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger)
 
 
 class Who(NamedTuple):
-    """The customer in question: both columns by which customer-owned tables are joined."""
+    """The customer in question: both columns by which customer-owned tables are joined.
+
+    `reminder` is the playbook, step and anchor that is being judged: its own message is not counted.
+    """
 
     bucket: ColumnElement[Any]
     customer_id: ColumnElement[Any]
+    reminder: tuple[ColumnElement[Any], ColumnElement[Any], ColumnElement[Any]] | None = None
 
     @classmethod
     def of(cls, source: FromClause) -> Who:
         """The customer of a row of that table or subquery."""
         return cls(source.c.bucket, source.c.customer_id)
+
+    @classmethod
+    def of_candidate(cls, candidate: FromClause) -> Who:
+        """The customer of a candidate that is being judged."""
+        c = candidate.c
+        return cls(c.bucket, c.customer_id, (c.playbook, c.step, c.anchor))
 
     def owns(self, source: FromClause) -> ColumnElement[bool]:
         """Whether that row is the customer's."""

@@ -54,4 +54,4 @@ class Guard:
 
 def customer_of(candidate: Any) -> Who:
     """The customer of a candidate."""
-    return Who.of(candidate)
+    return Who.of_candidate(candidate)
