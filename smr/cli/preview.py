@@ -17,7 +17,7 @@ from smr.cli.shop import ConfigOption, JsonOption, NowOption, Shop, open_shop
 from smr.errors import OperatorError, did_you_mean
 from smr.messages import TemplateError
 from smr.messages.preview import DATA_LENGTH, StepPreview, preview_step, preview_template, read_data
-from smr.playbook.model import Library, OnDate, Playbook, Purchased, RunsOut, Step
+from smr.playbook.model import Library, OnDate, Playbook, Purchased, RunsOut, Scheduled, Step
 from smr.settings import Settings
 from smr.strict_yaml import read_text
 from smr.tables import addresses, bucket_of, customers
@@ -200,7 +200,9 @@ def _missing(playbook: Playbook, customer: str) -> str:
             return f"{customer} has bought nothing that {playbook.name} is about: no purchase to name"
         case OnDate(date=wanted):
             return f"{wanted.field} of {customer} is not known: due is empty"
-    return "no time of the schedule is near: shown as of now"
+        case Scheduled():
+            return "no time of the schedule is near: shown as of now"
+    return f"nothing that starts {playbook.name} has happened to {customer}: shown as of now"
 
 
 def _plain(one: StepPreview) -> dict[str, Any]:

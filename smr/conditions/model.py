@@ -157,7 +157,7 @@ class SupplyLeft(Goods):
     def _one(self) -> SupplyLeft:
         if (self.runs_out_within is None) == (self.ran_out_for is None):
             raise ValueError("say either runs_out_within or ran_out_for")
-        if (self.category is None) == (self.product is None):
+        if (self.category is None) == (self.product is None) or self.role is not None:
             raise ValueError("name either a category or a product")
         return self
 

@@ -19,6 +19,7 @@ from smr.conditions import Who, condition_sql
 from smr.conditions.model import Goods
 from smr.conditions.purchases import category_of, kept, of_goods
 from smr.cron import Cron, cron_of, parse_cron
+from smr.due.happenings import HIGH, LOW, SINCE, UNTIL, happenings
 from smr.due.supplies import KINDS
 from smr.due.window import Today, Window, useful_for
 from smr.playbook.model import (
@@ -56,11 +57,7 @@ CANDIDATE_COLUMNS = [
 ]
 """What a trigger says of a candidate."""
 
-LOW = sa.bindparam("low", type_=sa.Integer)
-HIGH = sa.bindparam("high", type_=sa.Integer)
 RUN = sa.bindparam("run", type_=sa.BigInteger)
-SINCE = sa.bindparam("since", type_=sa.BigInteger)
-UNTIL = sa.bindparam("until", type_=sa.BigInteger)
 
 
 @dataclass(frozen=True)
@@ -145,6 +142,20 @@ def candidates_of(
             yield from _scheduled(due, today, window, customer)
         case OnDate(date=wanted):
             yield from _on_date(due, wanted, today, window, customer)
+        case _:
+            for source, base in happenings(playbook.trigger):
+                yield _happened(due, source, base, window, customer)
+
+
+def _happened(
+    due: StepDue, source: Any, base: Any, window: Window, customer: tuple[int, str] | None
+) -> Found:
+    """Candidates of events; the source tells the customer, the anchor and when it was."""
+    select = due.row(source, base, anchor=source.c.anchor, anchor_at=source.c.anchor_at)
+    if customer is not None:
+        bound = {"low": customer[0], "high": customer[0], "since": -clock.DAY * 40_000, "until": 1 << 50}
+        return Found(_of_customer(select, source, customer), bound)
+    return Found(select, {"since": window.low, "until": window.high})
 
 
 def _of_customer(select: sa.Select[Any], table: Any, customer: tuple[int, str]) -> sa.Select[Any]:

@@ -152,6 +152,23 @@ def day_text(day: date, language: str, form: object = "") -> str:
     raise ValueRefused(f"day has no form {str(form)[:20]!r}", "the forms are long, short and iso")
 
 
+_SIGNS = (
+    (120, "摩羯座", "Capricorn"), (219, "水瓶座", "Aquarius"), (321, "双鱼座", "Pisces"),
+    (420, "白羊座", "Aries"), (521, "金牛座", "Taurus"), (622, "双子座", "Gemini"), (723, "巨蟹座", "Cancer"),
+    (823, "狮子座", "Leo"), (923, "处女座", "Virgo"), (1024, "天秤座", "Libra"), (1123, "天蝎座", "Scorpio"),
+    (1222, "射手座", "Sagittarius"), (1300, "摩羯座", "Capricorn"),
+)  # fmt: skip
+"""Each sign with the month and day (as one number) before which it ends."""
+
+
+@pass_context
+def _zodiac(context: Context, value: object) -> str:
+    day = _day(value, "zodiac")
+    number = day.month * 100 + day.day
+    chinese, english = next(names for ends, *names in _SIGNS if number < ends)
+    return chinese if language_of(context) == "zh" else english
+
+
 def _year(value: object) -> int:
     return _day(value, "year").year
 
@@ -321,6 +338,7 @@ FILTERS: dict[str, Filter] = {
     "day": Filter(_day_filter, 0, 1, 18, "a date as people write it; forms: long, short, iso"),
     "year": Filter(_year, 0, 0, 4, "the year of a date"),
     "month": Filter(_month, 0, 0, 2, "the month of a date, 1 to 12"),
+    "zodiac": Filter(_zodiac, 0, 0, 11, "the sign of the zodiac of a birthday: 双鱼座, Pisces"),
     "weekday": Filter(_weekday, 0, 0, 9, "the day of the week of a date"),
     "in_words": Filter(_in_words, 0, 0, 13, "how far a date is from today: 明天, 3 天后; in 3 days"),
     "money": Filter(_money, 0, 1, 16, "an amount with its currency: ¥25.90"),

@@ -16,7 +16,21 @@ from smr.cron import schedule_cron
 from smr.errors import Fault
 from smr.notation import Rate, span_text
 from smr.playbook.logic import contradiction, implies
-from smr.playbook.model import Library, OnDate, Playbook, Purchased, Rung, RunsOut, Scheduled, Step
+from smr.playbook.model import (
+    GaveBack,
+    Interacted,
+    Library,
+    OnDate,
+    Playbook,
+    Purchased,
+    Rung,
+    RunsOut,
+    Scheduled,
+    SegmentChanged,
+    StageChanged,
+    Step,
+    TagAdded,
+)
 from smr.settings import QuietHours, Settings
 from smr.strict_yaml import Document, Steps
 
@@ -28,6 +42,15 @@ MANY = 10
 """Messages a customer and day from which a cap protects nobody."""
 
 _PER_CUSTOMER = re.compile(r"\{[{%][^}%]*\b((?:customer|purchase|due|reorder)\.[\w.]+)")
+
+EVENTS: dict[type, str] = {
+    SegmentChanged: "coming into the segment or leaving it",
+    StageChanged: "coming to the stage",
+    TagAdded: "the tag",
+    Interacted: "the interaction",
+    GaveBack: "the refund",
+}
+"""What is known only when it happens, by the trigger that waits for it."""
 
 
 def lint(library: Library, settings: Settings) -> list[Fault]:
@@ -226,6 +249,9 @@ class Lint:
             return f"the step {step.send.base}"
         if isinstance(self.playbook.trigger, Purchased):
             return "the purchase"
+        event = EVENTS.get(type(self.playbook.trigger))
+        if event is not None:
+            return event
         if isinstance(self.playbook.trigger, RunsOut) and step.send.base == "anchor":
             return "the purchase"
         if isinstance(self.playbook.trigger, OnDate) and self.playbook.trigger.date.field == "first_purchase":

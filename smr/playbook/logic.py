@@ -153,7 +153,7 @@ def _covers(wider: Counted, narrower: Counted) -> bool:
     outer, inner = _bounds(wider), _bounds(narrower)
     longest, span = getattr(outer, "within", None), getattr(inner, "within", None)
     longer = longest is None or (span is not None and span <= longest)
-    return longer and (_same_goods(outer, inner) or (outer.category is None and outer.product is None))
+    return longer and (_same_goods(outer, inner) or outer.category is outer.product is outer.role is None)
 
 
 def _count_within(one: Counted, other: Counted) -> bool:
@@ -178,7 +178,7 @@ def _ago_within(one: Ago, other: Ago) -> bool:
 
 
 def _same_goods(one: Goods, other: Goods) -> bool:
-    return one.category == other.category and one.product == other.product
+    return (one.category, one.product, one.role) == (other.category, other.product, other.role)
 
 
 def _name(condition: Condition) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -25,6 +26,7 @@ from pydantic import (
 from smr import clock
 from smr.chat import Topic
 from smr.conditions.model import KINDS, All, Condition, Goods, Name, Names, Part
+from smr.events import InteractionKind
 from smr.notation import (
     SPAN_SCHEMA,
     Day,
@@ -48,6 +50,10 @@ Slug = Annotated[
         description="letters (Chinese too), digits, - and _; at most 64",
     ),
 ]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class Cycle(Part):
@@ -203,10 +209,16 @@ class SegmentsFile(Part):
     )
 
 
+def _without_role(goods: Goods) -> Goods:
+    if goods.role is not None:
+        raise ValueError("what runs out is followed by category or product; name those")
+    return goods
+
+
 class RunsOut(Part):
     """A supply runs out: of these categories or products, or of any followed line."""
 
-    runs_out: Goods
+    runs_out: Annotated[Goods, AfterValidator(_without_role)]
 
 
 class Purchased(Part):
@@ -254,11 +266,97 @@ class OnDate(Part):
     date: DateOf
 
 
+class SegmentChange(Part):
+    """Coming into a segment, or leaving it."""
+
+    entered: Names | None = Field(None, description="came into one of these segments 进入人群")
+    left: Names | None = Field(None, description="left one of these segments 离开人群")
+
+    @model_validator(mode="after")
+    def _one(self) -> SegmentChange:
+        if (self.entered is None) == (self.left is None):
+            raise ValueError("say either entered or left")
+        return self
+
+
+class SegmentChanged(Part):
+    """A customer came into a segment, or left it; one round each time."""
+
+    segment: SegmentChange
+
+
+class StageChange(Part):
+    """Coming to a stage of a ladder."""
+
+    ladder: Name = Field(description="which ladder 哪个阶梯")
+    to: Names = Field(description="the stages come to 到哪个阶段")
+    from_: Names | None = Field(None, alias="from", description="only from these stages 从哪个阶段")
+
+
+class StageChanged(Part):
+    """A customer came to a stage of a ladder; one round each time."""
+
+    stage: StageChange
+
+
+class TagAdded(Part):
+    """A tag was set: by a rule, by chat, by an import; one round each time."""
+
+    tag: Names
+
+
+class Happening(Part):
+    """Something a customer does other than buying."""
+
+    what: (
+        Annotated[tuple[InteractionKind, ...], BeforeValidator(_listed), Field(min_length=1, max_length=20)]
+        | None
+    ) = Field(None, description="kinds of interaction, such as friend_added, click 互动类型")
+    channel: Names | None = Field(None, description="only on these channels 只算这些渠道")
+    topic: Names | None = Field(None, description="only where one of these topics was spoken of 聊到的话题")
+
+    @model_validator(mode="after")
+    def _some(self) -> Happening:
+        if self.what is None and self.topic is None:
+            raise ValueError("nothing is named; say what, or topic")
+        return self
+
+
+class Interacted(Part):
+    """A customer did something other than buying; one round per interaction."""
+
+    interaction: Happening
+
+
+class Quiet(Part):
+    """How long nothing was heard."""
+
+    for_: Span = Field(alias="for", description="without purchase and interaction 多久没有购买和互动")
+
+
+class Silent(Part):
+    """Nothing was bought and nothing heard for so long; one round per silence."""
+
+    silence: Quiet
+
+
+class GaveBack(Part):
+    """Something was given back; one round per refund."""
+
+    refund: Goods
+
+
 TRIGGERS: dict[str, type[Part]] = {
     "runs_out": RunsOut,
     "purchase": Purchased,
     "schedule": Scheduled,
     "date": OnDate,
+    "segment": SegmentChanged,
+    "stage": StageChanged,
+    "tag": TagAdded,
+    "interaction": Interacted,
+    "silence": Silent,
+    "refund": GaveBack,
 }
 
 
@@ -277,7 +375,13 @@ Trigger = Annotated[
     Annotated[RunsOut, Tag("«runs_out»")]
     | Annotated[Purchased, Tag("«purchase»")]
     | Annotated[Scheduled, Tag("«schedule»")]
-    | Annotated[OnDate, Tag("«date»")],
+    | Annotated[OnDate, Tag("«date»")]
+    | Annotated[SegmentChanged, Tag("«segment»")]
+    | Annotated[StageChanged, Tag("«stage»")]
+    | Annotated[TagAdded, Tag("«tag»")]
+    | Annotated[Interacted, Tag("«interaction»")]
+    | Annotated[Silent, Tag("«silence»")]
+    | Annotated[GaveBack, Tag("«refund»")],
     Discriminator(_single_key(TRIGGERS)),
 ]
 

@@ -55,6 +55,7 @@ def segment_faults(segments: Document, settings: Settings) -> Iterator[Fault]:
 
 def playbook_faults(document: Document, names: Names) -> Iterator[Fault]:
     """Faults of one playbook's names: segments, stages, channels, steps."""
+    yield from names.trigger(document)
     yield from names.conditions(document, ("who",))
     for number in _numbers(document, ("steps",)):
         via = ("steps", number, "via")
@@ -115,6 +116,31 @@ class Names:
             yield document.fault(path, "segment_too_large", what, fix, key=True)
         for place, kind, value in found:
             yield from self._condition(document, place, kind, value)
+
+    def trigger(self, document: Document) -> Iterator[Fault]:
+        """Faults of the names in a trigger."""
+        place: Steps = ("trigger",)
+        for kind, known, keys in (
+            ("segment", self._segments, (("segment", "entered"), ("segment", "left"))),
+            ("topic", self._topics, (("interaction", "topic"),)),
+            ("channel", self._channels, (("interaction", "channel"),)),
+        ):
+            for key in keys:
+                if known is not None:
+                    yield from _unknown(document, (*place, *key), document.value((*place, *key)), kind, known)
+        said = document.value(("trigger", "stage"))
+        if self._ladders is not None and isinstance(said, dict) and isinstance(said.get("ladder"), str):
+            for stated in ("to", "from"):
+                yield from self._stage_of_trigger(document, said["ladder"], stated, said.get(stated))
+
+    def _stage_of_trigger(self, document: Document, ladder: str, key: str, value: Any) -> Iterator[Fault]:
+        known = (self._ladders or {}).get(ladder)
+        place: Steps = ("trigger", "stage")
+        if known is not None:
+            yield from _unknown(document, (*place, key), value, "stage", known)
+        elif key == "to":
+            fix = did_you_mean(ladder, list(self._ladders or {})) or _DEFINE
+            yield document.fault((*place, "ladder"), "unknown_ladder", f"there is no ladder {ladder!r}", fix)
 
     def channels(self, document: Document, path: Steps, value: Any) -> Iterator[Fault]:
         """Faults of a channel's name or a list of them."""

@@ -8,7 +8,7 @@ holds from `beginning`, a day before the first time the scenario names.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,8 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr import clock, tables
+from smr.chat import Listener, Topic
 from smr.database import insert_missing
 from smr.facts.cells import minor_units
+from smr.facts.heard import Mention, heard_in, record
 from smr.scenarios.model import Given, GivenCustomer, GivenPurchase, GivenRefund, Scenario, clock_of
 from smr.settings import Settings
 from smr.tables import bucket_of, dice_of
@@ -34,11 +36,14 @@ def beginning(scenario: Scenario, settings: Settings) -> datetime:
     texts = [scenario.live_since, *(expectation.at for expectation in scenario.expect)]
     texts += [fact.at for fact in given.purchases] + [fact.at for fact in given.refunds]
     texts += [fact.at for fact in given.consents] + [fact.at for fact in given.tags]
+    texts += [fact.at for fact in given.interactions]
     return min(clock_of(text, settings.shop.tz) for text in texts if text) - timedelta(days=1)
 
 
-def put_given(connection: Connection, scenario: Scenario, settings: Settings) -> None:
-    """Write the facts of a scenario into an empty database."""
+def put_given(
+    connection: Connection, scenario: Scenario, settings: Settings, topics: Mapping[str, Topic]
+) -> None:
+    """Write the facts of a scenario into an empty database; chat is listened to for these topics."""
     rows = _Rows(scenario.given, settings, beginning(scenario, settings))
     changed = [{"customer_id": customer.id, "import_id": 1} for customer in scenario.given.customers]
     shared = {
@@ -54,17 +59,26 @@ def put_given(connection: Connection, scenario: Scenario, settings: Settings) ->
         tables.tags: list(rows.tags()),
         tables.purchases: list(rows.purchases()),
         tables.refunds: list(rows.refunds()),
+        tables.interactions: list(rows.interactions()),
         tables.changed_customers: changed,
     }
     for table, given in owned.items():
         shared[table] = [{"bucket": bucket_of(row["customer_id"]), **row} for row in given]
     for table, given in shared.items():
         _insert(connection, table, given)
+    listener = Listener(topics)
+    record(connection, listener, [one for said in rows.interactions() for one in _mentions(listener, said)])
 
 
 def _insert(connection: Connection, table: sa.Table, rows: list[Row]) -> None:
     if rows:
         connection.execute(insert_missing(connection.dialect.name, table), rows)
+
+
+def _mentions(listener: Listener, said: Row) -> Iterator[Mention]:
+    customer, at = said["customer_id"], clock.seconds(said["happened_at"])
+    for topic, word in heard_in(listener, said["kind"], said["content"]):
+        yield Mention(bucket_of(customer), customer, topic, said["interaction_id"], at, word)
 
 
 class _Rows:
@@ -192,6 +206,17 @@ class _Rows:
                 "line_no": 1,
                 "refunded_at": self.at(refund.at),
                 "quantity": None if refund.quantity is None else float(refund.quantity),
+            }
+
+    def interactions(self) -> Iterator[Row]:
+        for number, one in enumerate(self.given.interactions, start=1):
+            yield {
+                "customer_id": one.customer,
+                "interaction_id": f"i{number}",
+                "happened_at": self.at(one.at),
+                "kind": str(one.kind),
+                "channel": one.channel,
+                "content": one.says,
             }
 
     def refunded(self, refund: GivenRefund) -> GivenPurchase:

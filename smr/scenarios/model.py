@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from smr.conditions.model import Name, Names, Part
 from smr.errors import did_you_mean
-from smr.events import Reason
+from smr.events import InteractionKind, Reason
 from smr.notation import Day, Flag, Number, TimeOfDay, parse_moment
 from smr.settings import PolicySettings, ZoneName
 from smr.typed import UnfitValueError
@@ -171,6 +171,16 @@ class GivenTag(Part):
     until: Moment | None = None
 
 
+class GivenInteraction(Part):
+    """Something a customer did other than buying; what is said is listened to, as in an import."""
+
+    customer: Name
+    at: Moment
+    kind: InteractionKind = InteractionKind.CHAT
+    says: str | None = Field(None, description="what is written")
+    channel: Name | None = None
+
+
 class Given(Part):
     """What has happened, and will: facts later than an expectation are not known to it."""
 
@@ -180,6 +190,7 @@ class Given(Part):
     refunds: Annotated[tuple[GivenRefund, ...], Several] = ()
     consents: Annotated[tuple[GivenConsent, ...], Several] = ()
     tags: Annotated[tuple[GivenTag, ...], Several] = ()
+    interactions: Annotated[tuple[GivenInteraction, ...], Several] = ()
     staff: dict[Name, Name] = Field(default_factory=dict, description="names by id")
     stores: dict[Name, Name] = Field(default_factory=dict, description="names by id")
     holidays: Annotated[tuple[Day, ...], Several] = ()

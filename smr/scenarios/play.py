@@ -66,7 +66,7 @@ def _set_up(database: Database, scenario: Scenario, library: Library, settings: 
     if scenario.live_since is not None:
         live_since = clock_of(scenario.live_since, settings.shop.tz)
     with database.write() as connection:
-        put_given(connection, scenario, settings)
+        put_given(connection, scenario, settings, library.topics)
         publish(connection, library, now=live_since)
 
 

@@ -103,7 +103,7 @@ class _Checked:
                 )
 
     def facts(self) -> Iterator[Fault]:
-        for kind in ("purchases", "refunds", "consents", "tags"):
+        for kind in ("purchases", "refunds", "consents", "tags", "interactions"):
             for number, fact in enumerate(getattr(self.given, kind)):
                 yield from self.customer(("given", kind, number, "customer"), fact.customer)
 

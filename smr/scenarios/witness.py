@@ -19,7 +19,7 @@ from smr import clock
 from smr.due import candidates_of
 from smr.events import CandidateState, MessageState, Reason
 from smr.messages import FailedMessage, render
-from smr.playbook.model import DateOf, OnDate, Playbook, Purchased, RunsOut, Scheduled, Step
+from smr.playbook.model import DateOf, OnDate, Playbook, Purchased, RunsOut, Scheduled, Silent, Step
 from smr.scenarios.model import Named
 from smr.scenarios.play import Moment
 from smr.tables import bucket_of, candidates, messages
@@ -271,3 +271,7 @@ def _nothing(playbook: Playbook, customer: str) -> str:
             return f"the schedule has no slot that is due now, or {customer} is not in the playbook's who"
         case OnDate(date=DateOf(field=field)):
             return f"{field} of {customer} is no day that makes it due now"
+        case Silent():
+            return f"{customer} has neither bought nor done anything yet, or not been silent for so long"
+        case _:
+            return f"nothing that starts this playbook has happened to {customer} by now"

@@ -42,17 +42,55 @@ def begin(connection: Connection, library: Library, settings: Settings, *, now: 
     if changed or known is None or known.version != version or now < clock.seconds(known.now_at):
         everyone = sa.select(customers.c.bucket, customers.c.customer_id)
         connection.execute(_mark(connection, everyone))
-    row = {"what": WHAT, "version": version, "now_at": now}
+    rows = [{"what": WHAT, "version": version, "now_at": now}, *_redefined(connection, library, now)]
     connection.execute(
-        insert_or_update(connection.dialect.name, sortings, update=["version", "now_at"]), [row]
+        insert_or_update(connection.dialect.name, sortings, update=["version", "now_at"]), rows
     )
+
+
+def _redefined(connection: Connection, library: Library, now: int) -> list[dict[str, Any]]:
+    """Since when each definition is as it is, where that has changed.
+
+    Whoever comes in by a change of the definition has not done anything: no trigger counts it.
+    """
+    known = {row.what: row.version for row in connection.execute(sa.select(sortings))}
+    said = {f"{kind}:{name}": _hash(_said(library, kind, name)) for kind, name in library.order}
+    return [
+        {"what": what, "version": version, "now_at": now}
+        for what, version in said.items()
+        if known.get(what) != version
+    ]
+
+
+def _said(library: Library, kind: str, name: str) -> Any:
+    """A definition with those that it uses."""
+    own: Any = {"segment": library.segments, "ladder": library.ladders, "tag": library.tags}[kind].get(name)
+    if own is None:
+        return name
+    conditions: list[Any] = [own.where] if kind == "segment" else [own.when] if kind == "tag" else []
+    if kind == "ladder":
+        conditions = [rung.where for rung in own if rung.where is not None]
+    used: list[tuple[str, str]] = []
+    for leaf in (leaf for condition in conditions for leaf in leaves(condition)):
+        match leaf:
+            case m.InSegment(segment=names):
+                used += [("segment", one) for one in names]
+            case m.AtStage(stage=stages):
+                used += [("ladder", one) for one in stages]
+            case m.HasTag(tag=names):
+                used += [("tag", one) for one in names]
+    return (own, [_said(library, *node) for node in used])
+
+
+def _hash(said: Any) -> str:
+    return sha256(repr(said).encode()).hexdigest()[:12]
 
 
 def version_of(library: Library, settings: Settings) -> str:
     """A name for what the definitions say, and for the settings that they rest on."""
     said: Any = (library.order, library.segments, library.ladders, library.tags, library.catalog.roles)
     rest = (settings.shop.currency, sorted((name, repr(one)) for name, one in settings.channels.items()))
-    return sha256(repr((said, rest)).encode()).hexdigest()[:12]
+    return _hash((said, rest))
 
 
 def note_changes(connection: Connection, *, low: int, high: int) -> None:

@@ -19,6 +19,8 @@ cycles:
     猫粮: {lasts: 12d, unit: kg}
   products:
     P2: {lasts: 20d, learn: false}
+roles:
+  引流: {product: [P1], category: 猫粮}
 """
 
 SEGMENTS = """
@@ -26,17 +28,24 @@ segments:
   reachable: {where: {reachable: [wecom, sms]}}
   loyal: {where: {all: [{orders: {within: 180d, at_least: 3}}, {spend: {at_least: 100}}]}}
   quiet: {where: {not: {messaged: {within: 30d, at_least: 1}}}}
+  clicks: {where: {did: {what: click, channel: wecom, within: 30d}}}
   careful: {where: {any: [{tag: vip}, {refunded: {within: 90d}}, {quantity: {at_least: 5}}]}}
   inside: {where: {all: [{segment: reachable}, {not: {segment: loyal}}]}}
+  skin: {where: {any: [{chat: {topic: 皮肤问题, within: 90d}}, {segment: clicks}]}}
+  best: {where: {all: [{rfm: {recency: {at_least: 3}, money: {at_least: 2}}}, {bought: {role: 引流}}]}}
 ladders:
   lifecycle:
     - {stage: lost, where: {last_purchase: {more_than: 180d}}}
     - {stage: regular, where: {orders: {within: 180d, at_least: 3}}}
     - {stage: growing, where: {bought: {within: 90d}}}
     - {stage: new}
-  tier:
+  grade:
     - {stage: gold, where: {spend: {at_least: 500}}}
     - {stage: silver, where: {spend: {at_least: 200}}}
+ready: {tier: {}}
+tags:
+  - {tag: 常客, when: {orders: {at_least: 3}}}
+  - {tag: 刚买过, when: {bought: {within: 3d}}, for: 5d}
 """
 
 REFILL = """
@@ -110,7 +119,29 @@ steps: [{name: note, send: on due, via: [sms, wecom], message: "周一 {{ custom
 holdout: 20%
 """
 
-PLAYBOOKS = (PRODUCT, THANKS, BIRTHDAY, ANNIVERSARY, MONDAY)
+EVENT = """
+name: %(name)s
+status: live
+priority: 20
+trigger: %(trigger)s
+steps:
+  - {name: one, send: 1h after due, via: [wecom, sms], message: "你好 {{ customer.name }}", useful_for: 9d}
+"""
+EVENTS = tuple(
+    EVENT % {"name": name, "trigger": trigger}
+    for name, trigger in {
+        "came": "{segment: {entered: [loyal, quiet]}}",
+        "went": "{segment: {left: reachable}}",
+        "stage": "{stage: {ladder: lifecycle, to: [lost, growing], from: new}}",
+        "tagged": "{tag: [常客, vip]}",
+        "clicked": "{interaction: {what: [click, friend_added], channel: wecom}}",
+        "asked": "{interaction: {topic: [询价, 皮肤问题]}}",
+        "silent": "{silence: {for: 30d}}",
+        "returned": "{refund: {category: 洁面}}",
+    }.items()
+)
+
+PLAYBOOKS = (PRODUCT, THANKS, BIRTHDAY, ANNIVERSARY, MONDAY, *EVENTS)
 
 POLICY = """
 policy:

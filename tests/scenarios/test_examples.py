@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from smr.playbook import load_library
+from smr.playbook.lint import lint
 from smr.scenarios import load_stories, scenario_files
 from smr.scenarios.judge import judge_on
 from smr.scenarios.stage import Stage
@@ -26,6 +27,26 @@ def _failures(place: Stage, settings: Settings) -> list[object]:
 
 def test_the_example_playbooks_do_what_their_scenarios_say(place: Stage) -> None:
     assert _failures(place, EXAMPLES) == []
+
+
+GALLERY = Settings.model_validate(
+    {"playbooks": ROOT / "playbooks" / "_gallery", "shop": {"language": "zh"}, "channels": {"wecom": {}}}
+)
+
+
+def test_the_gallery_does_what_its_scenarios_say(place: Stage) -> None:
+    assert _failures(place, GALLERY) == []
+
+
+def test_each_playbook_of_the_gallery_has_a_scenario_and_nothing_doubtful() -> None:
+    library = load_library(GALLERY.playbooks, GALLERY)
+    assert len(library.playbooks) >= 10
+    stories = load_stories(scenario_files(library.folder), library, GALLERY)
+    spoken_of = {Path(library.files[name]).stem.removesuffix("-stage") for name in library.files}
+    told = {path.name.removesuffix(".scenarios.yaml") for path in scenario_files(library.folder)}
+    assert spoken_of <= told
+    assert stories
+    assert [str(fault) for fault in lint(library, GALLERY)] == []
 
 
 def test_they_do_so_with_the_demo_s_configuration(place: Stage) -> None:
