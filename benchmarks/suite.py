@@ -31,7 +31,7 @@ NOW = RUN_AT.isoformat()
 A_MINUTE_LATER = (RUN_AT + timedelta(minutes=1)).isoformat()
 DERIVED_AT = "2026-11-22T01:00:00+08:00"
 IMPORTED_AT = "2026-11-23T01:00:00+08:00"
-PARTS = ("import", "run", "evaluation", "growth", "backtest")
+PARTS = ("import", "run", "evaluation", "growth", "backtest", "segments")
 Tell = Callable[[str], None]
 BY_HAND = str(Path(__file__).with_name("by_hand.py"))
 
@@ -94,6 +94,9 @@ def measure(bench: Bench, tell: Tell) -> Iterator[Figure]:
     if "backtest" in parts:
         tell("walking a quarter of the past")
         yield from walking(bench)
+    if "segments" in parts:
+        tell("sorting customers into segments")
+        yield from sorting(bench)
 
 
 def importing(bench: Bench) -> Iterator[Figure]:
@@ -226,6 +229,26 @@ def _compared(
     yield Figure(
         "second run to the first", second, "", 0.1, "most", only_full=True, note=f"{again.seconds:.2f} s"
     )
+
+
+INTERACTIONS = 5
+"""Of each customer."""
+
+
+def sorting(bench: Bench) -> Iterator[Figure]:
+    """Twenty segments, two ladders, two tags by rule: everybody, and after one in a hundred bought."""
+    place = bench.place
+    url = place.copy(bench.base, "sorted")
+    told = _told(python(["-m", "benchmarks.sorting", url, str(INTERACTIONS)]))
+    place.drop("sorted")
+    note = f"{told['customers']:,} customers, {told['interactions']:,} interactions, 24 definitions"
+    yield Figure("sorting everybody, at first", told["first"], " s", note=note)
+    yield Figure("sorting everybody again", told["again"], " s")
+    note = f"{told['judged']:,} judged in {told['after']:.2f} s, {told['changed']:,} of them changed"
+    share = told["after"] / told["again"]
+    yield Figure("sorting after a change of 1 in 100, to all", share, "", 0.1, "most", note=note)
+    note = f"{told['judged_by_clock']:,} judged in {told['day']:.2f} s"
+    yield Figure("sorting a day later with no change, to all", told["day"] / told["again"], note=note)
 
 
 def evaluating(bench: Bench, tell: Tell) -> Iterator[Figure]:

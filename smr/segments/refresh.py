@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection
 from smr.conditions import NOW, Who, condition_sql
 from smr.conditions.written import written
 from smr.database import insert_or_update
+from smr.database.unindexed import unindexed
 from smr.events import NOT_THE_CUSTOMERS
 from smr.playbook.model import Library, Rung, Segment, TagRule
 from smr.segments import marks
@@ -80,8 +81,8 @@ def _person() -> Who:
 
 
 def _leave(name: str, segment: Segment, settings: Settings) -> Any:
-    still = condition_sql(segment.where, _person(), settings)
-    return _end(members).where(members.c.segment == name, sa.not_(still))
+    still = condition_sql(segment.where, Who.of(members), settings)
+    return _end(members).where(unindexed(members.c.segment) == name, sa.not_(still))
 
 
 def _enter(dialect: str, name: str, segment: Segment, settings: Settings) -> Any:
@@ -98,8 +99,8 @@ def _enter(dialect: str, name: str, segment: Segment, settings: Settings) -> Any
 
 
 def _step_off(name: str, rungs: Sequence[Rung], settings: Settings) -> Any:
-    stands = stage_of(rungs, _person(), settings)
-    return _end(stages).where(stages.c.ladder == name, stages.c.stage.is_distinct_from(stands))
+    stands = stage_of(rungs, Who.of(stages), settings)
+    return _end(stages).where(unindexed(stages.c.ladder) == name, stages.c.stage.is_distinct_from(stands))
 
 
 def _step_on(dialect: str, name: str, rungs: Sequence[Rung], settings: Settings) -> Any:
@@ -123,12 +124,13 @@ def _tagging(dialect: str, rule: TagRule, settings: Settings) -> list[Any]:
     A tag that is there is left as it is, so that it comes out alike however often a customer is judged.
     """
     holds = condition_sql(rule.when, _person(), settings)
-    found = []
-    if rule.for_ is None:
-        found.append(_end_tags().where(tags.c.tag == rule.tag, sa.not_(holds)))
-    else:
-        # Once it stayed as long as the condition held, and now it does not any more.
-        found.append(_end_tags().where(tags.c.tag == rule.tag, tags.c.expires_at.is_(None), sa.not_(holds)))
+    ended = _end_tags().where(
+        unindexed(tags.c.tag) == rule.tag, sa.not_(condition_sql(rule.when, Who.of(tags), settings))
+    )
+    if rule.for_ is not None:
+        # Set while it stayed as long as the condition held, and left over from then.
+        ended = ended.where(tags.c.expires_at.is_(None))
+    found = [ended]
     there = named(tags, "there")
     active = sa.or_(there.c.expires_at.is_(None), there.c.expires_at > NOW)
     already = sa.select(sa.literal(1)).where(
@@ -175,7 +177,13 @@ def _people(*columns: Any) -> sa.Select[Any]:
 
 
 def _of_marked(table: sa.Table) -> ColumnElement[bool]:
-    return sa.and_(unsorted_customers.c.bucket.between(LOW, HIGH), _person().owns(table))
+    """Rows of those to be judged, who are few: SQLite has to begin with them, and look their rows up."""
+    person = unsorted_customers
+    return sa.and_(
+        person.c.bucket.between(LOW, HIGH),
+        table.c.bucket == unindexed(person.c.bucket),
+        table.c.customer_id == unindexed(person.c.customer_id),
+    )
 
 
 def _end(table: sa.Table) -> Any:
