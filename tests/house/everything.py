@@ -23,6 +23,9 @@ roles:
   引流: {product: [P1], category: 猫粮}
 """
 
+CUTS = "rfm: {recency: [200d, 90d, 40d, 10d], money: [100, 200, 300, 600]}"
+"""Where scores begin; without it they are cut into fifths across customers."""
+
 SEGMENTS = """
 segments:
   reachable: {where: {reachable: [wecom, sms]}}
@@ -43,6 +46,7 @@ ladders:
     - {stage: gold, where: {spend: {at_least: 500}}}
     - {stage: silver, where: {spend: {at_least: 200}}}
 ready: {tier: {}}
+%(rfm)s
 tags:
   - {tag: 常客, when: {orders: {at_least: 3}}}
   - {tag: 刚买过, when: {bought: {within: 3d}}, for: 5d}
@@ -158,11 +162,11 @@ def everything() -> tuple[Library, Settings]:
     """The whole, with the limits across customers."""
     refill = REFILL % {"per_run": ", per_run: 2"}
     settings = Settings.model_validate(read(POLICY % {"blast": "blast_limit: 95%"}))
-    return library(refill, *PLAYBOOKS, catalog=CATALOG, segments=SEGMENTS), settings
+    return library(refill, *PLAYBOOKS, catalog=CATALOG, segments=SEGMENTS % {"rfm": ""}), settings
 
 
 def within_customers() -> tuple[Library, Settings]:
     """The whole without the limits across customers."""
     refill = REFILL % {"per_run": ""}
     settings = Settings.model_validate(read(POLICY % {"blast": "useful_for: 3d"}))
-    return library(refill, *PLAYBOOKS, catalog=CATALOG, segments=SEGMENTS), settings
+    return library(refill, *PLAYBOOKS, catalog=CATALOG, segments=SEGMENTS % {"rfm": CUTS}), settings
