@@ -22,6 +22,7 @@ from smr.channels.protocol import (
     Result,
     Traits,
     UnknownPolicy,
+    Unsubscribing,
     Withdrawing,
 )
 from smr.channels.registry import open_channel
@@ -44,6 +45,7 @@ __all__ = [
     "Result",
     "Traits",
     "UnknownPolicy",
+    "Unsubscribing",
     "Withdrawing",
     "open_channel",
 ]

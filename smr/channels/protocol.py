@@ -4,6 +4,7 @@
     Closing                      holds connections that are to be closed
     Grouping                     one call carries only messages that go together (one text for many)
     Receiving                    the provider calls back with receipts
+    Unsubscribing                its messages carry a link by which further ones are refused
     Polling                      the provider is asked for receipts
     Withdrawing                  what is with staff can be taken back from them
     Probing                      can be tried without sending anything
@@ -221,6 +222,14 @@ class Receiving(Protocol):
 
     def receive(self, call: Call, now: datetime) -> Sequence[Receipt]:
         """What the call tells, once its signature was checked. Raises CallRefusedError."""
+
+
+@runtime_checkable
+class Unsubscribing(Protocol):
+    """A channel whose messages carry a link by which their reader refuses further ones."""
+
+    def message_of(self, given: str) -> str | None:
+        """The id of the message whose link ends so; None where the link is not one of ours."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smr import logs
-from smr.console import callbacks, health, metrics
+from smr.console import callbacks, health, metrics, unsubscribe
 from smr.console.site import Site
 from smr.events import Event
 
@@ -39,7 +39,7 @@ HEADERS = {
 
 Section = Callable[[Site], Sequence[BaseRoute]]
 
-SECTIONS: tuple[Section, ...] = (health.routes, metrics.routes, callbacks.routes)
+SECTIONS: tuple[Section, ...] = (health.routes, metrics.routes, callbacks.routes, unsubscribe.routes)
 """What the application consists of, in the order in which paths are tried."""
 
 
