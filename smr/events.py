@@ -149,7 +149,7 @@ FIELDS: dict[Event, tuple[str, ...]] = {
     Event.CONFIGURATION_LOADED: ("version", "playbooks"),
     Event.CONFIGURATION_REFUSED: ("places", "faults", "error"),
     Event.CONFIGURATION_NEEDS_RESTART: ("settings",),
-    Event.DATABASE_LOST: ("error", "why"),
+    Event.DATABASE_LOST: ("error", "why", "trace"),
     Event.DATABASE_BACK: ("seconds",),
     Event.INCIDENT_OPENED: ("incident", "kind", "subject"),
     Event.INCIDENT_CLOSED: ("incident", "kind", "subject"),

@@ -21,6 +21,7 @@ from smr import clock
 UNITS = {"m": 60, "h": 3600, "d": clock.DAY, "w": 7 * clock.DAY}
 LONGEST = 3660 * clock.DAY
 _SPAN = re.compile(r"([0-9]{1,6})(m|h|d|w)")
+_SHORT = re.compile(r"([0-9]{1,4})(s|m|h)")
 _RATE = re.compile(r"([0-9]{1,6}) per (\S+)")
 PACES = {"second": 1, "minute": 60, "hour": 3600, "day": clock.DAY}
 _PACE = re.compile(rf"([0-9]{{1,7}}) per ({'|'.join(PACES)})")
@@ -78,6 +79,28 @@ def parse_span(value: Any) -> int:
             f"{text!r} is out of range; a span is longer than nothing and at most ten years (3660d)"
         )
     return seconds
+
+
+def parse_short_span(value: Any) -> int:
+    """`30s`, `5m`, `1h` as seconds; more than zero and at most a day: how long machines wait."""
+    text = _text(value)
+    found = _SHORT.fullmatch(text)
+    if not found:
+        raise ValueError(
+            f"{text!r} is not a short span of time; write a number and a unit, such as 30s, 5m or 1h"
+        )
+    seconds = int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+    if not 0 < seconds <= clock.DAY:
+        raise ValueError(f"{text!r} is out of range; write more than nothing and at most a day (24h)")
+    return seconds
+
+
+def short_span_text(seconds: int) -> str:
+    """A short span as an operator would write it."""
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def span_text(seconds: int) -> str:
@@ -228,6 +251,12 @@ SPAN_SCHEMA = {"type": "string", "pattern": r"^\d+(m|h|d|w)$", "examples": ["30d
 
 Span = Annotated[
     int, BeforeValidator(parse_span), PlainSerializer(span_text, return_type=str), WithJsonSchema(SPAN_SCHEMA)
+]
+ShortSpan = Annotated[
+    int,
+    BeforeValidator(parse_short_span),
+    PlainSerializer(short_span_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(s|m|h)$", "examples": ["30s", "5m"]}),
 ]
 RateText = Annotated[
     Rate,

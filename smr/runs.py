@@ -68,7 +68,7 @@ def _begin(
 ) -> Run | UnderWay:
     other = _running(connection)
     if other is not None:
-        if other.lease_until > connection.execute(sa.select(database_now())).scalar_one() and not _is_gone(
+        if other.lease_until > connection.execute(sa.select(database_now())).scalar_one() and not is_gone(
             other.owner
         ):
             return UnderWay(other.run_id, other.slot, other.owner, done=False)
@@ -102,6 +102,13 @@ def _again(connection: Connection, run_id: int, slot: str, owner: str) -> Run:
         .values(state="running", owner=owner, lease_until=database_now() + LEASE, finished_at=None)
     )
     return Run(run_id, slot, owner)
+
+
+def stop(database: Database, owner: str) -> None:
+    """Mark the owner's run under way as broken off, so that another may take it up at once."""
+    with database.write() as connection:
+        mine = sa.update(runs).where(runs.c.owner == owner, runs.c.state == "running")
+        connection.execute(mine.values(state="stopped", finished_at=database_now()))
 
 
 def keep(connection: Connection, run: Run) -> None:
@@ -163,7 +170,7 @@ def _new_slot(connection: Connection, now: datetime) -> str:
     return f"{now:%Y-%m-%dT%H:%M:%SZ}/{connection.execute(same).scalar_one() + 1}"
 
 
-def _is_gone(owner: str) -> bool:
+def is_gone(owner: str) -> bool:
     """Whether the owner was a process of this machine that does not live any more."""
     try:
         host, pid, born = owner.split("/")

@@ -33,8 +33,9 @@ from sqlalchemy.exc import ArgumentError
 
 from smr import clock
 from smr.channel_kinds import kind_of, kinds
+from smr.cron import Cron, parse_cron
 from smr.errors import Fault, FaultsError, OperatorError, did_you_mean
-from smr.notation import Flag, PaceText, Rate, RateText, Share, Span, TimeOfDay, Whole
+from smr.notation import Flag, PaceText, Rate, RateText, Share, ShortSpan, Span, TimeOfDay, Whole
 from smr.strict_yaml import Document, Steps, read_text, read_yaml
 from smr.typed import UnfitValueError, typed
 
@@ -89,6 +90,33 @@ def _encoding(value: object) -> object:
     return value
 
 
+def _schedule(value: object) -> object:
+    if not isinstance(value, str) or value == OFF:
+        return value
+    try:
+        found = parse_cron(value)
+    except ValueError as error:
+        raise UnfitValueError("cron_invalid", f"{error}; or off") from None
+    if not found.fires_ever:
+        raise UnfitValueError("cron_never_fires", f"{value!r} names a day that never comes; write another")
+    return value
+
+
+def _listen(value: object) -> object:
+    if value == OFF or not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65_535:
+        what = f"{value!r} is no address to listen on; write HOST:PORT, such as 127.0.0.1:8321, or off"
+        raise UnfitValueError("port_invalid", what)
+    return value
+
+
+OFF = "off"
+"""Stands where a schedule or an address may stand, for none."""
+
+CronText = Annotated[str, BeforeValidator(_schedule)]
+Listen = Annotated[str, BeforeValidator(_listen)]
 ZoneName = Annotated[str, BeforeValidator(_zone)]
 SomePath = Annotated[Path, BeforeValidator(_some_path)]
 Encoding = Annotated[str, BeforeValidator(_encoding)]
@@ -232,6 +260,61 @@ class SourceSettings(Part):
     columns: dict[str, str] = Field(default_factory=dict, description="our column name → the selected one")
 
 
+class DaemonSettings(Part):
+    """What `smr daemon` does, and when: cron expressions, or `off`. Weekdays 0 and 7 are Sunday."""
+
+    zone: ZoneName | None = Field(None, description="the time zone of these schedules; else the shop's")
+    import_: CronText = Field("*/10 * * * *", alias="import", description="when the sources are read")
+    run: CronText = Field("*/30 * * * *", description="when it is decided who is reminded")
+    deliver: CronText = Field("* * * * *", description="when what waits is sent; also after each run")
+    rescue: CronText = Field("* * * * *", description="when what dead workers held is taken back")
+    watch: CronText = Field("* * * * *", description="when incidents are looked for and alerts are sent")
+    prune: CronText = Field("30 3 * * *", description="when old texts and records are let go of")
+    backup: CronText = Field(OFF, description="when a SQLite database is copied")
+    backup_folder: SomePath = Field(Path("backups"), description="where the copies lie")
+    backups: Whole = Field(7, ge=1, le=1000, description="how many copies are kept; the oldest goes first")
+    keep: Span | None = Field(
+        None, description="texts and addresses of messages that ended longer ago are emptied; else kept"
+    )
+    grace: ShortSpan = Field(30, description="how long a stop may take: batches in hand are finished")
+    listen: Listen = Field(
+        "127.0.0.1:8321", description="HOST:PORT of /health and /metrics, or off; has no password"
+    )
+
+    def cron(self, duty: str) -> Cron | None:
+        """When a duty is to be done; None where it is off."""
+        stated = getattr(self, "import_" if duty == "import" else duty)
+        return None if stated == OFF else parse_cron(stated)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port to listen on; None where it is off."""
+        host, _, port = self.listen.rpartition(":")
+        return None if self.listen == OFF else (host.strip("[]"), int(port))
+
+
+class AlertReceiver(Part):
+    """One who is told of incidents: an address on a channel."""
+
+    channel: str = Field(description="a channel of this file, such as email or webhook")
+    to: str = Field(min_length=1, description="the operator's address on it")
+
+
+class AlertSettings(Part):
+    """What is an incident, and who is told."""
+
+    to: tuple[AlertReceiver, ...] = Field(
+        (), description="who is told, such as [{channel: email, to: ops@shop.example}]"
+    )
+    error_share: Share = Field(0.2, description="of an hour's attempts on a channel; more are an incident")
+    unusual: Whole = Field(
+        3, ge=2, le=1000, description="a run that queues so many times the usual is an incident"
+    )
+    late: Span = Field(1800, description="a message still waiting so long after its time is an incident")
+    unknown: Whole = Field(1, ge=1, description="so many messages of unknown fate are an incident")
+    database: ShortSpan = Field(60, description="a database that cannot be reached for so long is one")
+
+
 class Settings(Part):
     """Everything `config.yaml` may say."""
 
@@ -243,6 +326,8 @@ class Settings(Part):
     files: FilesSettings = FilesSettings()
     imports: ImportSettings = Field(ImportSettings(), alias="import")
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
+    daemon: DaemonSettings = DaemonSettings()
+    alerts: AlertSettings = AlertSettings()
     holdout_seed: str = Field("", description="change it to draw new holdouts for all playbooks")
 
     _warnings: tuple[Fault, ...] = PrivateAttr(())
@@ -264,6 +349,11 @@ class Settings(Part):
         """Whether each customer gets an own message there (else one text goes to many)."""
         stated = self.channel(name).personal
         return name not in ONE_TEXT_TO_MANY if stated is None else stated
+
+    @property
+    def daemon_tz(self) -> ZoneInfo:
+        """The time zone of the daemon's schedules."""
+        return ZoneInfo(self.daemon.zone or self.shop.zone)
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -299,10 +389,10 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     folder = chosen.parent if chosen is not None else Path()
     settings = settings.model_copy(update={"channels": channels})
     settings = _overridden(_located(settings, folder), environ)
-    faults = [*_url_faults(settings, document, environ)]
+    faults = [*_url_faults(settings, document, environ), *_alert_faults(settings, document)]
     if faults:
         raise FaultsError(faults)
-    settings._warnings = tuple(_warnings(chosen, document))
+    settings._warnings = (*_warnings(chosen, document), *_open_to_all(settings, document))
     return settings
 
 
@@ -390,11 +480,13 @@ def _located(settings: Settings, folder: Path) -> Settings:
     """The settings with relative paths starting at the config file's folder."""
     files = settings.files.model_copy(update={"folder": folder / settings.files.folder})
     imports = settings.imports.model_copy(update={"rejects_folder": folder / settings.imports.rejects_folder})
+    daemon = settings.daemon.model_copy(update={"backup_folder": folder / settings.daemon.backup_folder})
     database = DatabaseSettings(url=_located_url(settings.database.url, folder))
     changes = {
         "files": files,
         "imports": imports,
         "database": database,
+        "daemon": daemon,
         "playbooks": folder / settings.playbooks,
     }
     return settings.model_copy(update=changes)
@@ -430,6 +522,17 @@ def _url_faults(settings: Settings, document: Document, environ: Mapping[str, st
         yield document.fault(("database", "url"), "database_url", what, fix)
 
 
+def _alert_faults(settings: Settings, document: Document) -> Iterator[Fault]:
+    """Receivers on channels that are not there."""
+    for number, receiver in enumerate(settings.alerts.to):
+        if not settings.is_channel(receiver.channel):
+            what = f"there is no channel {receiver.channel!r}"
+            place = ("alerts", "to", number, "channel")
+            yield document.fault(
+                place, "channel_unknown", what, did_you_mean(receiver.channel, settings.channel_names)
+            )
+
+
 def _url_fault(url: str) -> str:
     try:
         found = make_url(url)
@@ -452,6 +555,15 @@ def _warnings(path: Path | None, document: Document) -> Iterator[Fault]:
             fix = f"chmod 600 {path}, or write ${{NAME}} and set that variable"
             yield document.fault(place, "config_readable", what, fix, warning=True)
             return
+
+
+def _open_to_all(settings: Settings, document: Document) -> Iterator[Fault]:
+    """An address on which everybody can read how the shop is doing."""
+    address = settings.daemon.address
+    if address is not None and address[0] in ("0.0.0.0", "::"):  # noqa: S104 - what is warned of
+        what = f"{settings.daemon.listen} can be read from other machines, without a password"
+        fix = "listen on 127.0.0.1, or let only your own network come there"
+        yield document.fault(("daemon", "listen"), "listen_public", what, fix, warning=True)
 
 
 def _urls(data: Mapping[str, Any]) -> Iterator[tuple[Steps, str]]:

@@ -25,6 +25,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 CODES: dict[Any, str] = {
     notation.parse_span: "duration",
+    notation.parse_short_span: "duration",
     notation.parse_rate: "rate",
     notation.parse_pace: "rate",
     notation.parse_share: "share",

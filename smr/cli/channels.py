@@ -1,0 +1,152 @@
+"""`smr channels`: how each channel is; send one message by the real path."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from smr import clock
+from smr.channels import Accepted, Outgoing, open_channel
+from smr.channels.protocol import Probing
+from smr.cli.say import facts, give_json, talk
+from smr.cli.shop import ConfigOption, JsonOption, Shop, open_shop
+from smr.errors import ChannelError, OperatorError, SmrError, StateError, did_you_mean
+from smr.events import Kind
+from smr.settings import Settings
+from smr.watch import tally
+from smr.watch.status import Backlog, backlog, open_incidents
+
+app = typer.Typer(help="How each channel is: health, rate, backlog. Send a test message.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The channel, as playbooks call it.")]
+
+
+@app.callback(invoke_without_command=True)
+def channels(context: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show each channel: what carries it, whether it takes messages, what waits, what the last hour brought.
+
+    A channel that is not in config.yaml is shown where something waits on it.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    shop = open_shop(config)
+    rows = _rows(shop)
+    if as_json:
+        give_json({"channels": rows})
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("channel", "kind", "health", "rate", "waiting", "due", "unknown", "sent", "wrong", "place"):
+        table.add_column(name, no_wrap=name != "place")
+    for row in rows:
+        cells = (
+            *(row[name] for name in ("channel", "kind", "health", "rate")),
+            *(f"{row[name]:,}" for name in ("queued", "due", "unknown", "sent_last_hour", "wrong_last_hour")),
+            row["place"],
+        )
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    facts.print(table)
+    facts.print("sent and wrong: in the last hour")
+
+
+@app.command("test")
+def test_channel(
+    name: Name,
+    to: Annotated[str, typer.Option("--to", help="Your own address on this channel.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send one message by the real path: the channel's own settings, its provider, your address.
+
+    Nothing is written into the outbox. Exit code 1 where the channel does not take it.
+    """
+    shop = open_shop(config)
+    if not shop.settings.is_channel(name):
+        hint = did_you_mean(name, shop.settings.channel_names)
+        raise OperatorError(f"there is no channel {name!r}; {hint}")
+    channel = open_channel(name, shop.settings)
+    now = clock.now()
+    try:
+        result = channel.send([_message(shop.settings, name, to, now)])[0]
+    except ChannelError as error:
+        raise StateError(f"{name} did not take it: {error} ({error.refusal.value})") from None
+    if not isinstance(result, Accepted):
+        raise StateError(f"{name} did not take it: {result.detail or result.refusal.value}")
+    told = {"channel": name, "to": to, "accepted": True, "provider_id": result.provider_id}
+    if as_json:
+        give_json({**told, "place": channel.place})
+        return
+    known = f", which calls it {result.provider_id}" if result.provider_id else ""
+    facts.print(f"{name}: accepted by {channel.place}{known}", markup=False)
+    talk.print("Look whether it has arrived; that it was accepted is all smr can see.")
+
+
+def _message(settings: Settings, name: str, to: str, now: datetime) -> Outgoing:
+    shop = settings.shop.name or "smr"
+    english = f"This is a test message of {shop} on the channel {name}. Nothing needs to be done."
+    chinese = f"这是{shop}在渠道 {name} 上的测试消息，无需处理。"
+    return Outgoing(
+        message_id=sha256(f"smr test/{name}/{to}/{now.isoformat()}".encode()).hexdigest()[:32],
+        customer_id="operator",
+        playbook="smr-test",
+        step="test",
+        address=to,
+        subject=f"[{shop}] test",
+        text=chinese if settings.shop.language == "zh" else english,
+        html=None,
+        attachments=(),
+        sent_at=now,
+        purpose="service",
+    )
+
+
+def _rows(shop: Shop) -> list[dict[str, Any]]:
+    now = clock.now()
+    with shop.database.read() as connection:
+        waiting = {one.channel: one for one in backlog(connection, now=now)}
+        hour = tally.lately(connection, now=now)
+        down = {
+            one.subject: one.opened_at for one in open_incidents(connection) if one.kind == Kind.CHANNEL_DOWN
+        }
+    names = sorted({*shop.settings.channels, *waiting, *hour, *down})
+    none = Backlog("", 0, 0, 0, 0)
+    return [_row(shop, name, waiting.get(name, none), hour.get(name, Counter()), down) for name in names]
+
+
+def _row(
+    shop: Shop, name: str, waiting: Backlog, hour: Counter[str], down: dict[str, datetime]
+) -> dict[str, Any]:
+    sent = sum(hour[state.value] for state in tally.WENT)
+    tried = sum(number for state, number in hour.items() if state in tally.TRIED)
+    since = f"down since {down[name].astimezone(shop.settings.shop.tz):%H:%M}; " if name in down else ""
+    place, rate, health = _opened(shop.settings, name)
+    return {
+        "channel": name,
+        "kind": shop.settings.channel(name).kind,
+        "health": since + health,
+        "rate": rate,
+        "queued": waiting.queued,
+        "due": waiting.due,
+        "oldest_due_seconds": waiting.oldest_seconds,
+        "unknown": waiting.unknown,
+        "sent_last_hour": sent,
+        "wrong_last_hour": tried - sent,
+        "place": place,
+    }
+
+
+def _opened(settings: Settings, name: str) -> tuple[str, str, str]:
+    """Where the channel's messages go, how fast it may be, and whether it answers."""
+    try:
+        channel = open_channel(name, settings)
+        rate = f"{channel.traits.rate.count} per {channel.traits.rate.span} s" if channel.traits.rate else "-"
+        if isinstance(channel, Probing):
+            channel.probe()
+    except SmrError as error:
+        return "", "-", str(error)
+    return channel.place, rate, "well"
