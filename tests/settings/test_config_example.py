@@ -51,7 +51,8 @@ def test_the_example_has_every_setting(path: tuple[str, ...]) -> None:
     for part in path:
         found = [
             value
-            for inner in found
+            for one in found
+            for inner in (one if isinstance(one, list) else [one])
             for key, value in (inner.items() if isinstance(inner, dict) else ())
             if part in (key, "*")
         ]
