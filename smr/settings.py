@@ -389,7 +389,11 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     folder = chosen.parent if chosen is not None else Path()
     settings = settings.model_copy(update={"channels": channels})
     settings = _overridden(_located(settings, folder), environ)
-    faults = [*_url_faults(settings, document, environ), *_alert_faults(settings, document)]
+    faults = [
+        *_url_faults(settings, document, environ),
+        *_alert_faults(settings, document),
+        *_backup_faults(settings, document),
+    ]
     if faults:
         raise FaultsError(faults)
     settings._warnings = (*_warnings(chosen, document), *_open_to_all(settings, document))
@@ -531,6 +535,13 @@ def _alert_faults(settings: Settings, document: Document) -> Iterator[Fault]:
             yield document.fault(
                 place, "channel_unknown", what, did_you_mean(receiver.channel, settings.channel_names)
             )
+
+
+def _backup_faults(settings: Settings, document: Document) -> Iterator[Fault]:
+    """A schedule for copies of a database that smr does not copy."""
+    if settings.daemon.backup != OFF and settings.database.url.startswith("postgres"):
+        what, fix = "smr copies SQLite databases only", "write off, and have pg_dump copy it at its time"
+        yield document.fault(("daemon", "backup"), "backup_postgresql", what, fix)
 
 
 def _url_fault(url: str) -> str:

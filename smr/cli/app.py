@@ -112,6 +112,7 @@ BELOW = frozenset(
         "try",
         "why",
         "show",
+        "states",
         "cancel",
         "retry",
         "upgrade",

@@ -66,6 +66,29 @@ def list_messages(
         talk.print(f"{len(found):,} of {total:,}; more with --limit")
 
 
+@app.command("states")
+def count_states(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Count the messages in each state, channel by channel."""
+    shop = open_shop(config)
+    with shop.database.read() as connection:
+        counted = look.states(connection)
+    if as_json:
+        rows = [{"channel": name, "state": state, "count": n} for (name, state), n in sorted(counted.items())]
+        give_json({"states": rows})
+        return
+    if not counted:
+        facts.print("No messages.")
+        return
+    found = [state for state in MessageState if any(state == of for _, of in counted)]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("channel")
+    for state in found:
+        table.add_column(state.value, justify="right")
+    for name in sorted({channel for channel, _ in counted}):
+        table.add_row(Text(name), *(f"{counted.get((name, state), 0):,}" for state in found))
+    _print_wide(table)
+
+
 @app.command("show")
 def show(message_id: Id, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show one message: its text, what became of it, and every attempt to send it."""
@@ -204,7 +227,7 @@ def _local(shop: Shop, at: datetime | None) -> str:
 
 def _table(shop: Shop, found: Sequence[look.Row]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("message", "state", "due", "playbook", "customer", "channel", "text"):
+    for name in ("message", "state", "tries", "due", "playbook", "customer", "channel", "text"):
         table.add_column(name, no_wrap=True, min_width=32 if name == "message" else None)
     for row in found:
         state = f"{row['state']} ({row['reason']})" if row["reason"] else row["state"]
@@ -212,6 +235,7 @@ def _table(shop: Shop, found: Sequence[look.Row]) -> Table:
         cells = (
             row["message_id"],
             state,
+            str(row["attempts"]),
             _local(shop, row["due_at"]),
             f"{row['playbook']}/{row['step']}",
             row["customer_id"],

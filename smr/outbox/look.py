@@ -82,6 +82,12 @@ def count(connection: Connection, *where: sa.ColumnElement[bool]) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(messages).where(*where)).scalar_one()
 
 
+def states(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many messages are in each state, by channel and state. Reads them all."""
+    counted = sa.select(m.channel, m.state, sa.func.count()).group_by(m.channel, m.state)
+    return {(row[0], row[1]): row[2] for row in connection.execute(counted)}
+
+
 def attempts(connection: Connection, message_id: str) -> list[Row]:
     """The tries to send a message, in order."""
     d = deliveries.c

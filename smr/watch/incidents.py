@@ -162,10 +162,10 @@ def _backlog(status: Status, settings: Settings) -> Iterator[Finding]:
     for one in status.backlog:
         if one.oldest_seconds > settings.alerts.late:
             minutes = one.oldest_seconds // 60
-            detail = f"{one.due:,} messages are due; one has waited for {minutes:,} minutes"
+            detail = f"{one.due:,} due; one of them has waited for {minutes:,} minutes"
             yield Finding(Kind.LATE_MESSAGES, one.channel, detail)
         if one.unknown >= settings.alerts.unknown:
-            detail = f"{one.unknown:,} messages may have gone out or not; see smr outbox list --state unknown"
+            detail = f"{one.unknown:,} that may have gone out or not; see smr outbox list --state unknown"
             yield Finding(Kind.UNKNOWN_MESSAGES, one.channel, detail)
 
 

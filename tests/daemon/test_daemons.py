@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from smr.tables import runs
-from tests.daemon.shop import PATIENCE, Shop, running, until
+from tests.daemon.conftest import MakeShop
+from tests.daemon.shop import PATIENCE, running, until
 
-MakeShop = Callable[..., Shop]
 OFTEN = "run: '* * * * *'"
-
-
-@pytest.fixture
-def make_shop(tmp_path: Path, database_url: str) -> Iterator[MakeShop]:
-    """Makes shops on the test's database."""
-    with ExitStack() as stack:
-
-        def made(**how: Any) -> Shop:
-            shop = Shop(tmp_path, database_url, **how)
-            stack.callback(shop.close)
-            return shop
-
-        yield made
 
 
 def test_three_daemons_at_once_do_each_missed_duty_once(make_shop: MakeShop) -> None:
