@@ -15,7 +15,9 @@ from pathlib import Path
 from smr import logs
 from smr.errors import Fault, FaultsError, OperatorError
 from smr.events import Event
+from smr.messages.check import check_library
 from smr.playbook import load_library
+from smr.playbook.lint import lint
 from smr.playbook.model import Library
 from smr.settings import CONFIG, Settings, load_settings
 
@@ -36,8 +38,7 @@ class Current:
     def __init__(self, config: Path | None) -> None:
         self._config = config
         self._lock = threading.Lock()
-        settings = load_settings(config)
-        self._version = Version(settings, load_library(settings.playbooks, settings))
+        self._version = _checked(config)
         self._seen = self._fingerprint()
         self._waiting: Fingerprint | None = None
         self.faults: tuple[Fault, ...] = ()
@@ -71,15 +72,14 @@ class Current:
 
     def _load(self) -> None:
         try:
-            settings = load_settings(self._config)
-            library = load_library(settings.playbooks, settings)
+            found = _checked(self._config)
         except OperatorError as error:
             self.faults = faults_of(error)
             places = [f"{fault.file}:{fault.line} {fault.code}" for fault in self.faults[:20]]
             logs.tell(Event.CONFIGURATION_REFUSED, places=places, faults=len(self.faults))
             return
         had_faults, self.faults = bool(self.faults), ()
-        kept = self._kept(settings)
+        kept, library = self._kept(found.settings), found.library
         if had_faults or kept != self.settings or library.version != self.library.version:
             logs.tell(Event.CONFIGURATION_LOADED, version=library.version, playbooks=len(library.playbooks))
         self._version = Version(kept, library)
@@ -104,6 +104,17 @@ class Current:
     def _files(self) -> Iterator[Path]:
         yield self._config or CONFIG
         yield from self._version.settings.playbooks.rglob("*")
+
+
+def _checked(config: Path | None) -> Version:
+    """The files as `smr check` finds nothing wrong with them; raises OperatorError where it does."""
+    settings = load_settings(config)
+    library = load_library(settings.playbooks, settings)
+    doubtful = [*lint(library, settings), *check_library(library, settings)]
+    faults = [fault for fault in dict.fromkeys(doubtful) if not fault.warning]
+    if faults:
+        raise FaultsError(faults)
+    return Version(settings, library)
 
 
 def faults_of(error: OperatorError) -> tuple[Fault, ...]:

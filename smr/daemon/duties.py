@@ -112,7 +112,7 @@ def send_waiting(work: Work, _firing: Firing) -> None:
             stop=work.stop,
         )
         _note(work, report, now)
-        if not report.done and not report.more:
+        if not _goes_on(report):
             break
     _sleep_until_next(work)
 
@@ -173,6 +173,13 @@ DUTIES = (
     Duty("backup", back_up),
 )
 """All duties. Another one needs its schedule in `DaemonSettings`, and a line in the documentation."""
+
+
+def _goes_on(report: DeliveryReport) -> bool:
+    """Whether another round may find something; a channel that gave up is left until its next time."""
+    if report.troubles:
+        return report.more or any(report.count(state.value) for state in tally.WENT)
+    return report.more or report.done > 0
 
 
 def _note(work: Work, report: DeliveryReport, now: datetime) -> None:

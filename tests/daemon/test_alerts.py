@@ -14,7 +14,7 @@ from smr.tables import messages
 from tests.daemon.conftest import MakeShop
 from tests.daemon.shop import Shop, running, until
 
-ALERTS = "alerts: {to: [{channel: sms, to: '13900000000'}]}"
+ALERTS = "alerts: {to: [{channel: sms, to: '13900000000'}], error_share: 100%}"
 NO_BACKOFF = "run: '0 * * * *'"
 
 

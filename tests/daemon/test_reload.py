@@ -44,13 +44,12 @@ def test_a_broken_playbook_leaves_the_last_good_one_at_work(make_shop: MakeShop)
         until(lambda: daemon.said("daemon.started"), "started")
         shop.playbook.write_text(BROKEN)
         until(lambda: daemon.said("configuration.refused"), "the fault in the log")
-        [place] = daemon.log("configuration.refused")[0]["places"]
-        assert "cats.yaml:" in place
-        assert "unknown_key" in place
+        places = daemon.log("configuration.refused")[0]["places"]
+        assert any("cats.yaml:8 unknown_key" in place for place in places)
         until(lambda: open_kinds(shop) == ["configuration"], "an incident")
         ready, health = shop.ask("/health/ready")
         assert ready == 200
-        assert "unknown key 'sned'" in json.loads(health)["configuration"][0]
+        assert any("unknown key 'sned'" in fault for fault in json.loads(health)["configuration"])
         told = status(shop)
         assert told["well"] is False
         assert "sned" in str(told["faults"])
