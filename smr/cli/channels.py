@@ -7,11 +7,12 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from smr import clock
+from smr import clock, logs
 from smr.channels import Accepted, Outgoing, open_channel
 from smr.channels.protocol import Probing
 from smr.cli.say import facts, give_json, talk
@@ -19,6 +20,7 @@ from smr.cli.shop import ConfigOption, JsonOption, Shop, open_shop
 from smr.errors import ChannelError, OperatorError, SmrError, StateError, did_you_mean
 from smr.events import Kind
 from smr.settings import Settings
+from smr.tables import channels as channels_table
 from smr.watch import tally
 from smr.watch.status import Backlog, backlog, open_incidents
 
@@ -110,25 +112,46 @@ def _rows(shop: Shop) -> list[dict[str, Any]]:
     with shop.database.read() as connection:
         waiting = {one.channel: one for one in backlog(connection, now=now)}
         hour = tally.lately(connection, now=now)
-        down = {
-            one.subject: one.opened_at for one in open_incidents(connection) if one.kind == Kind.CHANNEL_DOWN
-        }
-    names = sorted({*shop.settings.channels, *waiting, *hour, *down})
+        down = {one.subject for one in open_incidents(connection) if one.kind == Kind.CHANNEL_DOWN}
+        gates = {row.channel: row for row in connection.execute(sa.select(channels_table))}
+    names = sorted({*shop.settings.channels, *waiting, *hour, *gates})
     none = Backlog("", 0, 0, 0, 0)
-    return [_row(shop, name, waiting.get(name, none), hour.get(name, Counter()), down) for name in names]
+    return [
+        _row(
+            shop,
+            name,
+            waiting.get(name, none),
+            hour.get(name, Counter()),
+            _health(gates.get(name), name in down, now),
+        )
+        for name in names
+    ]
 
 
-def _row(
-    shop: Shop, name: str, waiting: Backlog, hour: Counter[str], down: dict[str, datetime]
-) -> dict[str, Any]:
+def _health(gate: Any, down: bool, now: datetime) -> str:
+    """What all processes know together of a channel."""
+    if gate is None:
+        return "down" if down else "well"
+    why = f" ({gate.reason}: {logs.mask(gate.detail or '')})" if gate.reason else ""
+    if gate.open_until is not None:
+        return f"down, tried again from {_clock_time(gate.open_until)}{why}"
+    if gate.paused_until is not None and gate.paused_until > now:
+        return f"paused until {_clock_time(gate.paused_until)}{why}"
+    return f"{gate.failures} calls failed in a row{why}" if gate.failures else "well"
+
+
+def _clock_time(at: datetime) -> str:
+    return f"{at:%H:%M:%SZ}"
+
+
+def _row(shop: Shop, name: str, waiting: Backlog, hour: Counter[str], health: str) -> dict[str, Any]:
     sent = sum(hour[state.value] for state in tally.WENT)
     tried = sum(number for state, number in hour.items() if state in tally.TRIED)
-    since = f"down since {down[name].astimezone(shop.settings.shop.tz):%H:%M}; " if name in down else ""
-    place, rate, health = _opened(shop.settings, name)
+    place, rate, fault = _opened(shop.settings, name)
     return {
         "channel": name,
         "kind": shop.settings.channel(name).kind,
-        "health": since + health,
+        "health": fault or health,
         "rate": rate,
         "queued": waiting.queued,
         "due": waiting.due,
@@ -141,7 +164,7 @@ def _row(
 
 
 def _opened(settings: Settings, name: str) -> tuple[str, str, str]:
-    """Where the channel's messages go, how fast it may be, and whether it answers."""
+    """Where the channel's messages go, how fast it may be, and what is wrong with it as it is set up."""
     try:
         channel = open_channel(name, settings)
         rate = f"{channel.traits.rate.count} per {channel.traits.rate.span} s" if channel.traits.rate else "-"
@@ -149,4 +172,4 @@ def _opened(settings: Settings, name: str) -> tuple[str, str, str]:
             channel.probe()
     except SmrError as error:
         return "", "-", str(error)
-    return channel.place, rate, "well"
+    return channel.place, rate, ""

@@ -23,7 +23,7 @@ from smr.errors import OperatorError
 from smr.events import Event, Kind
 from smr.facts import import_source
 from smr.firings import Firing
-from smr.tables import daemons, messages
+from smr.tables import channels, daemons, messages
 from smr.tables.outbox import QUEUED
 from smr.watch import alerts, counters, incidents, tally
 from smr.watch.incidents import Finding
@@ -31,6 +31,8 @@ from smr.watch.status import open_incidents
 
 ROUND_SECONDS = 30
 """A round of delivery ends after so long, for its `now` grows stale; the next one begins at once."""
+AFTER_TROUBLE = 5
+"""Seconds after which a channel that gave up in a round is tried again; its circuit ends that."""
 HISTORY = timedelta(days=90)
 """How long the daemon's own records are kept."""
 
@@ -113,8 +115,8 @@ def send_waiting(work: Work, _firing: Firing) -> None:
         )
         _note(work, report, now)
         if not _goes_on(report):
-            break
-    _sleep_until_next(work)
+            _sleep_until_next(work, report)
+            return
 
 
 def rescue(work: Work, _firing: Firing) -> None:
@@ -176,10 +178,8 @@ DUTIES = (
 
 
 def _goes_on(report: DeliveryReport) -> bool:
-    """Whether another round may find something; a channel that gave up is left until its next time."""
-    if report.troubles:
-        return report.more or any(report.count(state.value) for state in tally.WENT)
-    return report.more or report.done > 0
+    """Whether another round may find something now; channels that rest or gave up are left for a while."""
+    return report.more or (report.done > 0 and not report.troubles and not report.waits)
 
 
 def _note(work: Work, report: DeliveryReport, now: datetime) -> None:
@@ -206,18 +206,14 @@ def _note(work: Work, report: DeliveryReport, now: datetime) -> None:
 
 
 def _note_channels(work: Work, report: DeliveryReport, now: datetime) -> None:
-    """A channel that gave up is down; one that sent something without giving up is not."""
-    well = {
-        channel
-        for (channel, state, _), number in report.messages.items()
-        if number and state in tally.WENT and channel not in report.troubles
-    }
-    if not report.troubles and not well:
-        return
+    """A channel is down while its circuit is open or it cannot be opened at all, until it sends again."""
     with work.database.read() as connection:
-        open_now = {one.subject for one in open_incidents(connection) if one.kind == Kind.CHANNEL_DOWN}
-    new = set(report.troubles) - open_now
-    over = well & open_now
+        known = dict(connection.execute(sa.select(channels.c.channel, channels.c.open_until)).tuples().all())
+        told = {one.subject for one in open_incidents(connection) if one.kind == Kind.CHANNEL_DOWN}
+    down = {name for name, until in known.items() if until is not None}
+    down |= {name for name in report.troubles if name not in known}
+    well = {name for (name, state, _), number in report.messages.items() if number and state in tally.WENT}
+    new, over = (down & set(report.troubles)) - told, (told & well) - down
     if not new and not over:
         return
     with work.database.write() as connection:
@@ -233,10 +229,12 @@ def _tell_rescued(queued: int, unknown: int, expired: int) -> None:
         logs.tell(Event.MESSAGES_RESCUED, queued=queued, unknown=unknown, expired=expired)
 
 
-def _sleep_until_next(work: Work) -> None:
-    """Be woken when the next message may go, if that is before the next slot."""
+def _sleep_until_next(work: Work, report: DeliveryReport) -> None:
+    """Be woken when the next message may go, a channel has rested, or one that failed is tried again."""
     now = clock.now()
-    earliest: list[datetime] = []
+    earliest = [now + timedelta(seconds=seconds + 1) for seconds in report.waits.values()]
+    if set(report.troubles) - set(report.waits):
+        earliest.append(now + timedelta(seconds=AFTER_TROUBLE))
     with work.database.read() as connection:
         for channel in work.settings.channel_names:
             waiting = sa.select(sa.func.min(messages.c.send_after)).where(

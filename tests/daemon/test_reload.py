@@ -45,7 +45,7 @@ def test_a_broken_playbook_leaves_the_last_good_one_at_work(make_shop: MakeShop)
         shop.playbook.write_text(BROKEN)
         until(lambda: daemon.said("configuration.refused"), "the fault in the log")
         places = daemon.log("configuration.refused")[0]["places"]
-        assert any("cats.yaml:8 unknown_key" in place for place in places)
+        assert any("cats.yaml:7 unknown_key" in place for place in places)
         until(lambda: open_kinds(shop) == ["configuration"], "an incident")
         ready, health = shop.ask("/health/ready")
         assert ready == 200
