@@ -86,7 +86,11 @@ def test_a_test_message_goes_the_real_way_and_leaves_the_outbox_alone(
 ) -> None:
     said = smr("channels", "test", "sms", "--to", "13900000000")
     assert said.exit_code == 0
-    [line] = [json.loads(one) for path in tmp_path.glob("outbox/sms/*.jsonl") for one in path.open()]
+    [line] = [
+        json.loads(one)
+        for path in tmp_path.glob("outbox/sms/*.jsonl")
+        for one in path.read_text().splitlines()
+    ]
     assert line["address"] == "13900000000"
     with database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(messages)).scalar_one() == 0
