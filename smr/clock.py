@@ -56,6 +56,12 @@ def day_start(day: date, where: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=where).astimezone(UTC)
 
 
+def standard_offset(where: ZoneInfo) -> int:
+    """By how many seconds days begin earlier in a zone than in UTC, summer time left aside."""
+    winter = datetime(2024, 1, 1, tzinfo=where)
+    return int((winter.utcoffset() or timedelta()).total_seconds())
+
+
 def end_of_day(at: datetime, where: ZoneInfo) -> datetime:
     """The instant the calendar day of `at` ends (the next one begins) in a zone, in UTC."""
     return day_start(local_day(at, where) + timedelta(days=1), where)

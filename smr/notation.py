@@ -27,7 +27,9 @@ PACES = {"second": 1, "minute": 60, "hour": 3600, "day": clock.DAY}
 _PACE = re.compile(rf"([0-9]{{1,7}}) per ({'|'.join(PACES)})")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
-_SEND = re.compile(r"(?:(?P<on>on)|(?P<span>\S+) (?P<side>before|after)) (?P<base>[\w-]+)")
+_SEND = re.compile(
+    r"(?:(?P<on>on)|(?P<span>\S+) (?P<side>before|after)) (?P<base>[\w-]+)(?: at (?P<share>\S+))?"
+)
 _NUMBER = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
 _WHOLE = re.compile(r"-?[0-9]{1,12}")
 
@@ -47,11 +49,13 @@ class Rate:
 class Send:
     """When a step is due: `offset` seconds (negative: before) from `base`.
 
-    `base` is `due` (the run-out or the date), `anchor` (the purchase or event), or an earlier step.
+    `base` is `due` (the run-out or the date), `anchor` (the purchase or event), or an earlier step. With
+    a `share`, due is when that share of customers alike have bought again.
     """
 
     offset: int
     base: str
+    share: float | None = None
 
     @property
     def by_day(self) -> bool:
@@ -59,10 +63,11 @@ class Send:
         return self.offset % clock.DAY == 0
 
     def __str__(self) -> str:
+        at = "" if self.share is None else f" at {round(self.share * 100, 4):g}%"
         if self.offset == 0:
-            return f"on {self.base}"
+            return f"on {self.base}{at}"
         side = "before" if self.offset < 0 else "after"
-        return f"{span_text(abs(self.offset))} {side} {self.base}"
+        return f"{span_text(abs(self.offset))} {side} {self.base}{at}"
 
 
 def parse_span(value: Any) -> int:
@@ -162,8 +167,9 @@ def parse_time(value: Any) -> time:
 
 
 def parse_send(value: Any) -> Send:
-    """`5d before due`, `on due`, `3d after due`, `7d after anchor`, `2d after heads_up`."""
+    """`5d before due`, `on due`, `due at 75%`, `7d after anchor`, `2d after heads_up`."""
     text = " ".join(_text(value).split())
+    text = f"on {text}" if text == "due" or text.startswith("due at ") else text
     found = _SEND.fullmatch(text)
     if not found:
         raise ValueError(
@@ -171,10 +177,23 @@ def parse_send(value: Any) -> Send:
             "7d after purchase, or 2d after NAME-OF-AN-EARLIER-STEP"
         )
     base = "anchor" if found["base"] in {"anchor", "purchase", "date", "slot"} else found["base"]
+    share = None if found["share"] is None else _part(found["share"], base)
     if found["on"]:
-        return Send(0, base)
+        return Send(0, base, share)
     span = parse_span(found["span"])
-    return Send(-span if found["side"] == "before" else span, base)
+    return Send(-span if found["side"] == "before" else span, base, share)
+
+
+def _part(text: str, base: str) -> float:
+    """A share more than nothing and less than all, of `due` only."""
+    if base != "due":
+        raise ValueError(
+            f"at {text} is said of due only, such as 5d before due at 75%; {base} has one moment"
+        )
+    share = parse_share(text)
+    if not 0.01 <= share <= 0.99:
+        raise ValueError(f"{text!r} is out of range; write a share from 1% to 99%, such as due at 75%")
+    return share
 
 
 def parse_flag(value: Any) -> bool:
@@ -293,8 +312,15 @@ SendText = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": r"^(on|\d+(m|h|d|w) (before|after)) [\w-]+$",
-            "examples": ["5d before due", "on due", "3d after due", "7d after purchase", "2d after heads_up"],
+            "pattern": r"^((on|\d+(m|h|d|w) (before|after)) [\w-]+|due)( at \d{1,2}(\.\d+)?%)?$",
+            "examples": [
+                "5d before due",
+                "on due",
+                "due at 75%",
+                "3d after due",
+                "7d after purchase",
+                "2d after heads_up",
+            ],
         }
     ),
 ]

@@ -257,7 +257,9 @@ def _mind_the_clock(connection: Connection, scope: Scope) -> None:
 def _refresh(running: _Pass) -> None:
     """Supplies and segments: what is true of customers now."""
     scope = running.scope
+    shop = {"now": scope.seconds, "offset": clock.standard_offset(scope.settings.shop.tz)}
     with running.transaction() as connection:
+        due.begin_week(connection, scope.library, **shop)
         changed = changed_slices(connection)
         segments.begin(connection, scope.library, scope.settings, now=scope.seconds)
     for number, part in enumerate(changed):
@@ -267,12 +269,13 @@ def _refresh(running: _Pass) -> None:
             due.refresh(
                 connection,
                 scope.library,
-                now=scope.seconds,
                 run_id=scope.run_id,
                 low=part.low,
                 high=part.high,
+                **shop,
             )
             reached("in_supplies")
+    _learn(running, shop)
     with running.transaction() as connection:
         unsorted = segments.slices(connection, scope.library, now=scope.seconds)
     for number, part in enumerate(unsorted):
@@ -282,6 +285,24 @@ def _refresh(running: _Pass) -> None:
                 connection, scope.library, scope.settings, now=scope.seconds, low=part.low, high=part.high
             )
             reached("in_segments")
+
+
+def _learn(running: _Pass, shop: dict[str, int]) -> None:
+    """What all purchases say of each line, and what that changes for supplies."""
+    scope = running.scope
+    with running.transaction() as connection:
+        learned = due.learn_lines(connection, scope.library, **shop)
+        everyone = customer_slices(connection)
+    if not learned:
+        return
+    for number, part in enumerate(everyone):
+        scope.progress(number, len(everyone), "learning")
+        with running.transaction() as connection:
+            due.project(connection, scope.library, learned, low=part.low, high=part.high)
+            segments.note_supplies(connection, scope.library, low=part.low, high=part.high)
+            reached("in_learning")
+    with running.transaction() as connection:
+        due.applied(connection)
 
 
 def _judge(connection: Connection, running: _Pass, rules: _Rules, part: Slice) -> None:

@@ -13,10 +13,10 @@ from smr.playbook.ready import ready_ladders
 
 CATALOG = """
 cycles:
-  default: {lasts: 30d}
+  default: {lasts: 30d, learn: false}
   categories:
-    洁面: {lasts: 45d}
-    猫粮: {lasts: 12d}
+    洁面: {lasts: 45d, learn: false}
+    猫粮: {lasts: 12d, learn: false}
 """
 
 REFILL = """

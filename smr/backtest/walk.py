@@ -26,6 +26,7 @@ from smr.backtest.tables import closings, reminders, standing
 from smr.conditions import Who
 from smr.conditions.model import Messaged
 from smr.database import Database, insert_missing
+from smr.due import with_chance
 from smr.events import CandidateState, MessageState
 from smr.playbook.model import Library
 from smr.report import RunReport
@@ -344,9 +345,12 @@ def _reminded() -> Any:
         "sent_at": made.c.sent_at,
         "rank": sa.cast(supply.c.purchases, sa.Double),
     }
+    source, values["chance"] = with_chance(
+        made.join(found, same).outerjoin(supply, of_line), supply, made.c.sent_at
+    )
     select = (
         sa.select(*values.values())
-        .select_from(made.join(found, same).outerjoin(supply, of_line))
+        .select_from(source)
         .where(SENT, made.c.sent_at >= sa.bindparam("since", type_=sa.BigInteger), made.c.owner == OWNER)
     )
     return insert_missing("sqlite", reminders, columns=list(values), select=select)

@@ -5,20 +5,29 @@ which is written what the pipeline has judged of them. Works on a slice of bucke
 """
 
 from smr.due.catalog import publish_catalog
+from smr.due.customer_rhythm import rhythms_of_customer
 from smr.due.find import Judge, Search, Tally, find, search
+from smr.due.forecasts import with_chance
 from smr.due.supplies import mark_everyone, mark_later_than, refresh
 from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of
+from smr.due.week import applied, begin_week, learn_lines, project
 
 __all__ = [
     "CANDIDATE_COLUMNS",
     "Judge",
     "Search",
     "Tally",
+    "applied",
+    "begin_week",
     "candidates_of",
     "find",
+    "learn_lines",
     "mark_everyone",
     "mark_later_than",
+    "project",
     "publish_catalog",
     "refresh",
+    "rhythms_of_customer",
     "search",
+    "with_chance",
 ]

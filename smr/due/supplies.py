@@ -20,20 +20,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from smr.conditions.purchases import NOW, Who, category_of, kept, kept_quantity, sold
+from smr.conditions.purchases import NOW, Who, kept, kept_quantity, sold
 from smr.database import insert_missing, insert_or_update
-from smr.due.catalog import EVERYTHING
+from smr.due.forecasts import refresh_forecasts
+from smr.due.goods import KINDS, goods_of, learns
+from smr.due.projection import projected
+from smr.due.rhythms import VISIT, rhythms_of, week_of
+from smr.due.week import outdated
 from smr.playbook.model import Library
-from smr.tables import buyers, changed_customers, customers, cycles, products, purchases, refunds, supplies
+from smr.tables import buyers, changed_customers, customers, purchases, refunds, rhythms, supplies
 
 LOW = sa.bindparam("low", type_=sa.Integer)
 HIGH = sa.bindparam("high", type_=sa.Integer)
 RUN = sa.bindparam("run", type_=sa.BigInteger)
 REBUILD = 0
 """The import number of marks that no import made."""
-
-KINDS = {"category": ("category",), "product": ("product",), "both": ("category", "product")}
-"""Which kinds of line each `track` follows."""
 
 SUPPLY_COLUMNS = [
     "bucket",
@@ -51,12 +52,23 @@ SUPPLY_COLUMNS = [
 ]
 
 
-def refresh(connection: Connection, library: Library, *, now: int, run_id: int, low: int, high: int) -> int:
-    """Bring buyers and supplies up to now for the changed customers in buckets low..high.
+def refresh(
+    connection: Connection,
+    library: Library,
+    *,
+    now: int,
+    run_id: int,
+    low: int,
+    high: int,
+    offset: int = 0,
+) -> int:
+    """Bring buyers, supplies and rhythms up to now for the changed customers in buckets low..high.
 
-    Returns how many marks were worked off. Facts that come into force later than `now` keep their mark.
+    `offset` is by how many seconds the shop's days begin earlier than those of UTC. Returns how many marks
+    were worked off. Facts that come into force later than `now` keep their mark.
     """
     bound = {"now": now, "run": run_id, "low": low, "high": high}
+    bound |= {"offset": offset, "week": week_of(now, offset)}
     taken = connection.execute(_take(), bound).rowcount
     if not taken:
         return 0
@@ -64,8 +76,13 @@ def refresh(connection: Connection, library: Library, *, now: int, run_id: int, 
     if connection.execute(_may_end(), bound).first() is not None:
         for statement in _forgetting(library.catalog.track):
             connection.execute(statement, bound)
-    for statement in _statements(connection.dialect.name, library.catalog.track):
+    learning = learns(library.catalog)
+    for statement in _statements(connection.dialect.name, library.catalog.track, learning):
         connection.execute(statement, bound)
+    refresh_forecasts(connection, library, "taken", bound)
+    connection.execute(_done(), bound)
+    if learning:
+        outdated(connection)
     return int(taken)
 
 
@@ -112,13 +129,19 @@ def _look_at_everything() -> Any:
 
 
 @cache
-def _statements(dialect: str, track: str) -> list[Any]:
-    return [_buyers(dialect), *(_supplies(dialect, kind) for kind in KINDS[track]), _done()]
+def _statements(dialect: str, track: str, learning: bool) -> list[Any]:
+    kinds = KINDS[track]
+    found = [_buyers(dialect), *(_supplies(dialect, kind, learning) for kind in kinds)]
+    if learning:
+        found += [rhythms_of(dialect, kind) for kind in (VISIT, *kinds)]
+        found += [projected(dialect, kind, "taken") for kind in kinds]
+    return found
 
 
 @cache
 def _forgetting(track: str) -> list[Any]:
-    return [_forget_buyers(), _forget_untracked(KINDS[track]), _forget_returned()]
+    forgotten = [_forget_buyers(), _forget_untracked(KINDS[track])]
+    return [*forgotten, _forget_returned(supplies), _forget_returned(rhythms)]
 
 
 def _may_end() -> sa.Select[Any]:
@@ -192,17 +215,17 @@ def _forget_buyers() -> Any:
     )
 
 
-def _forget_returned() -> Any:
-    """Supplies that a refund, a changed catalog or a clock set back may have ended."""
+def _forget_returned(table: sa.Table) -> Any:
+    """Supplies or rhythms that a refund, a changed catalog or a clock set back may have ended."""
     back, mark = refunds.alias(), changed_customers.alias()
-    who = Who.of(supplies)
+    who = Who.of(table)
     returned = sa.select(sa.literal(1)).where(who.owns(back)).exists()
     rebuilt = (
         sa.select(sa.literal(1))
         .where(who.owns(mark), mark.c.taken_by == RUN, mark.c.import_id == REBUILD)
         .exists()
     )
-    return sa.delete(supplies).where(_in_slice(supplies), _throughout(supplies), sa.or_(returned, rebuilt))
+    return sa.delete(table).where(_in_slice(table), _throughout(table), sa.or_(returned, rebuilt))
 
 
 def _forget_untracked(kinds: tuple[str, ...]) -> Any:
@@ -211,7 +234,7 @@ def _forget_untracked(kinds: tuple[str, ...]) -> Any:
     )
 
 
-def _supplies(dialect: str, kind: str) -> Any:
+def _supplies(dialect: str, kind: str, learning: bool) -> Any:
     lines = _lines(kind).subquery("bought")
     running: dict[str, Any] = {
         "partition_by": [lines.c.bucket, lines.c.customer_id, lines.c.line],
@@ -243,11 +266,16 @@ def _supplies(dialect: str, kind: str) -> Any:
         of_last["unit_lasts"],
         of_last["basis"],
     ).group_by(told.c.bucket, told.c.customer_id, told.c.line)
-    changing = SUPPLY_COLUMNS[4:]
+    columns, changing = [*SUPPLY_COLUMNS], SUPPLY_COLUMNS[4:]
+    if learning:
+        # The stated run-out is kept beside the one that is learned from it.
+        columns.append("stated_runs_out_at")
+        changing = ["stated_runs_out_at", *(name for name in changing if name != "runs_out_at")]
+        select = select.add_columns(sa.cast(runs_out_at, sa.BigInteger).label("stated_runs_out_at"))
     return insert_or_update(
         dialect,
         supplies,
-        columns=SUPPLY_COLUMNS,
+        columns=columns,
         select=select,
         update=changing,
         where=lambda new: sa.or_(*(supplies.c[name].is_distinct_from(new[name]) for name in changing)),
@@ -259,7 +287,7 @@ def _lines(kind: str) -> sa.Select[Any]:
 
     `left_before` is when the supply without these purchases runs out, `purchases_before` how many it has.
     """
-    taken, goods = _taken_customers(), _goods(kind)
+    taken, goods = _taken_customers(), goods_of(kind)
     bought, known = purchases.alias(), supplies.alias()
     quantity = kept_quantity(bought)
     delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)
@@ -285,7 +313,9 @@ def _lines(kind: str) -> sa.Select[Any]:
             sa.func.round(quantity * goods.c.piece_lasts, type_=sa.Double).label("lasts"),
             goods.c.unit_lasts,
             goods.c.basis,
-            sa.type_coerce(known.c.runs_out_at, sa.BigInteger).label("left_before"),
+            sa.type_coerce(
+                sa.func.coalesce(known.c.stated_runs_out_at, known.c.runs_out_at), sa.BigInteger
+            ).label("left_before"),
             known.c.purchases.label("purchases_before"),
         )
         .select_from(joined)
@@ -293,38 +323,7 @@ def _lines(kind: str) -> sa.Select[Any]:
     )
 
 
-def _goods(kind: str) -> sa.Subquery:
-    """Each product with its line, how long one unit and one piece of it last, and who says so."""
-    product = products.alias()
-    entry, of_category, default = cycles.alias(), cycles.alias(), cycles.alias()
-    category = category_of(product, entry)
-    unit_lasts = sa.func.coalesce(entry.c.unit_lasts, of_category.c.unit_lasts, default.c.unit_lasts)
-    basis = sa.case(
-        (entry.c.unit_lasts.is_not(None), "product"),
-        (of_category.c.unit_lasts.is_not(None), "category"),
-        else_="default",
-    )
-    units = sa.func.coalesce(entry.c.units, product.c.units, 1.0)
-    line = category if kind == "category" else product.c.product_id
-    joined = (
-        product.outerjoin(entry, sa.and_(entry.c.kind == "product", entry.c.line == product.c.product_id))
-        .outerjoin(of_category, sa.and_(of_category.c.kind == "category", of_category.c.line == category))
-        .outerjoin(default, sa.and_(default.c.kind == "default", default.c.line == EVERYTHING))
-    )
-    return (
-        sa.select(
-            product.c.product_id,
-            line.label("line"),
-            unit_lasts.label("unit_lasts"),
-            (units * unit_lasts).label("piece_lasts"),
-            basis.label("basis"),
-        )
-        .select_from(joined)
-        .where(unit_lasts.is_not(None), line.is_not(None))
-        .subquery("goods")
-    )
-
-
+@cache
 def _done() -> Any:
     """Take the marks off, save those of customers with facts still to come into force."""
     mark = changed_customers

@@ -19,8 +19,9 @@ from smr.conditions import Who, condition_sql
 from smr.conditions.model import Goods
 from smr.conditions.purchases import category_of, kept, of_goods
 from smr.cron import Cron, cron_of, parse_cron
+from smr.due.forecasts import asked_by
+from smr.due.goods import KINDS
 from smr.due.happenings import HIGH, LOW, SINCE, UNTIL, happenings
-from smr.due.supplies import KINDS
 from smr.due.window import Today, Window, useful_for
 from smr.playbook.model import (
     DateOf,
@@ -34,7 +35,18 @@ from smr.playbook.model import (
     Step,
 )
 from smr.settings import Settings
-from smr.tables import buyers, candidates, customers, cycles, messages, named, products, purchases, supplies
+from smr.tables import (
+    buyers,
+    candidates,
+    customers,
+    cycles,
+    forecasts,
+    messages,
+    named,
+    products,
+    purchases,
+    supplies,
+)
 
 CANDIDATE_COLUMNS = [
     "bucket",
@@ -178,7 +190,10 @@ def _runs_out(
 
 def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tuple[int, str] | None) -> Found:
     by_run_out = due.step.send.base == "due"
+    asked = asked_by(due.playbook, due.step)
+    falling: Any = _falling(kind, lines) if asked is None else _forecast(kind, lines, asked, customer)
     base = supplies.c.runs_out_at if by_run_out else supplies.c.last_purchased_at
+    base = base if asked is None else falling.c.expected_at
     of_lines = sa.and_(supplies.c.kind == kind, supplies.c.line.in_(lines))
     select = due.row(
         supplies,
@@ -193,10 +208,11 @@ def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tup
         runs_out_at=supplies.c.runs_out_at,
     )
     if customer is not None:
+        if asked is not None:
+            select = select.select_from(falling.join(supplies, _same_supply(falling)))
         return Found(_of_customer(select.where(of_lines), supplies, customer), {})
     bound = {"since": window.low, "until": window.high}
     if by_run_out:
-        falling = _falling(kind, lines)
         joined = falling.join(supplies, _same_supply(falling))
         return Found(select.select_from(joined), bound, keys=falling)
     # Whoever bought this line in the window bought something in it: buyers lead to them.
@@ -226,6 +242,18 @@ def _falling(kind: str, lines: Any) -> sa.Subquery:
         .suffix_with("GROUP BY 1, 2, 3, 4", dialect="sqlite")
         .subquery("falling")
     )
+
+
+def _forecast(kind: str, lines: Any, asked: str, customer: tuple[int, str] | None) -> sa.Subquery:
+    """The same of supplies whose forecast falls in the window; for one customer, whenever it falls."""
+    one = named(forecasts, "forecast")
+    at = sa.type_coerce(one.c.expected_at, sa.BigInteger)
+    select = sa.select(
+        one.c.bucket, one.c.customer_id, one.c.kind, one.c.line, at.label("expected_at")
+    ).where(one.c.kind == kind, one.c.line.in_(lines), one.c.asked == sa.literal(asked, sa.Text))
+    if customer is not None:
+        return _of_customer(select, one, customer).subquery("falling")
+    return select.where(at > SINCE, at <= UNTIL, one.c.bucket.between(LOW, HIGH)).subquery("falling")
 
 
 def _same_supply(falling: Any) -> ColumnElement[bool]:

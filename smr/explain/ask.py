@@ -18,6 +18,7 @@ from smr import clock, due, guards, segments
 from smr.conditions import Who
 from smr.conditions.purchases import kept
 from smr.database import Database
+from smr.due.customer_rhythm import Rhythm
 from smr.due.triggers import cron_times
 from smr.due.window import Today
 from smr.errors import OperatorError, did_you_mean
@@ -60,6 +61,7 @@ class SupplyView:
     unit_lasts: int
     basis: str
     runs_out_at: datetime
+    rhythm: Rhythm | None = None
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,8 @@ class _Asking:
         self.connection.execute(gone)
         self.connection.execute(sa.insert(changed_customers), [mark])
         span = {"now": clock.seconds(self.now), "low": bucket, "high": bucket}
-        due.refresh(self.connection, self.library, run_id=RUN, **span)
+        offset = clock.standard_offset(self.settings.shop.tz)
+        due.refresh(self.connection, self.library, run_id=RUN, offset=offset, **span)
         segments.refresh(self.connection, self.library, self.settings, **span)
         self.quiet = guards.quiet_now(self.connection, self.now, self.settings)
         self.since = live_since(self.connection)
@@ -418,7 +421,14 @@ class _Asking:
             .where(_of(supplies, self.customer))
             .order_by(supplies.c.runs_out_at.desc())
         )
-        return tuple(SupplyView(**row) for row in self.connection.execute(question).mappings())
+        told = due.rhythms_of_customer(
+            self.connection,
+            self.customer,
+            now=clock.seconds(self.now),
+            offset=clock.standard_offset(self.settings.shop.tz),
+        )
+        rows = self.connection.execute(question).mappings().all()
+        return tuple(SupplyView(**row, rhythm=told.get((row["kind"], row["line"]))) for row in rows)
 
     def _caps(self) -> tuple[tuple[str, int, int], ...]:
         """Each cap for all personal messages: its text, how many it allows, how many it has counted."""

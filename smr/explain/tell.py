@@ -7,6 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from smr import clock
+from smr.due.customer_rhythm import Rhythm
 from smr.explain.ask import Explanation, PlaybookView, StepView, SupplyView
 from smr.explain.leaves import Leaf
 from smr.words import reason_in
@@ -16,6 +17,9 @@ ENGLISH = {
     "none": "none",
     "supply": "{line}: {quantity:g} × {product} bought on {bought} (purchases so far: {purchases}); "
     "one unit lasts {lasts:g} days ({basis}); runs out {runs_out}",
+    "rhythm": "usually every {every} days ({purchases}, own rhythm weighs {weight} %), {ago} days ago; "
+    "{chance} of 100 like this buy within a week",
+    "purchases": "{count} purchases",
     "no_supply": "No followed supply: nothing bought whose cycle the catalog knows.",
     "caps": "written to so far: {caps}",
     "cap": "{used} of {rate}",
@@ -49,6 +53,9 @@ CHINESE = {
     "none": "无",
     "supply": "{line}：{bought} 购买 {product} × {quantity:g}（共 {purchases} 次）；"
     "每单位可用 {lasts:g} 天（{basis}）；预计 {runs_out} 用完",
+    "rhythm": "通常每 {every} 天买一次（{purchases}，自身节奏占 {weight}%），距今 {ago} 天；"
+    "100 位这样的客户有 {chance} 位会在一周内购买",
+    "purchases": "已购 {count} 次",
     "no_supply": "没有可跟踪的消耗：所购商品在商品目录中没有周期。",
     "caps": "近期已触达：{caps}",
     "cap": "{used} 次（上限 {rate}）",
@@ -112,6 +119,8 @@ class _Teller:
         )
         for supply in explanation.supplies:
             yield "  " + self.supply(supply)
+            if supply.rhythm is not None:
+                yield "    " + self.rhythm(supply.rhythm)
         if not explanation.supplies:
             yield "  " + self.words["no_supply"]
         if explanation.caps:
@@ -135,6 +144,19 @@ class _Teller:
             lasts=round(supply.unit_lasts / clock.DAY, 2),
             basis=self.words[supply.basis],
             runs_out=self.day(supply.runs_out_at),
+        )
+
+    def rhythm(self, rhythm: Rhythm) -> str:
+        """The method in one sentence."""
+        count = rhythm.purchases
+        one = self.language != "zh" and count == 1
+        return self.say(
+            "rhythm",
+            every=round(rhythm.every_days),
+            purchases="1 purchase" if one else self.say("purchases", count=count),
+            weight=round(100 * rhythm.own_weight),
+            ago=rhythm.days_ago,
+            chance=round(100 * rhythm.within_week),
         )
 
     def playbook(self, playbook: PlaybookView) -> Iterator[str]:

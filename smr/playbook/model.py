@@ -216,9 +216,24 @@ def _without_role(goods: Goods) -> Goods:
 
 
 class RunsOut(Part):
-    """A supply runs out: of these categories or products, or of any followed line."""
+    """A supply runs out: of these categories or products, or of any followed line.
+
+    With `likely`, due is the first day on which so many of those alike buy within a week.
+    """
 
     runs_out: Annotated[Goods, AfterValidator(_without_role)]
+    likely: Share | None = Field(
+        None, description="due is when at least so many of those alike buy within a week, such as 40%"
+    )
+    quiet: Span = Field(10 * clock.DAY, description="never likely so soon after the purchase 购买后的静默期")
+
+    @model_validator(mode="after")
+    def _likely(self) -> RunsOut:
+        if self.likely is not None and not 0.01 <= self.likely <= 0.95:
+            raise ValueError("likely goes from 1% to 95%; write such as likely: 40%")
+        if self.likely is None and "quiet" in self.model_fields_set:
+            raise ValueError("quiet belongs to likely: write such as likely: 40% beside it")
+        return self
 
 
 class Purchased(Part):
@@ -364,9 +379,13 @@ def _single_key(known: Mapping[str, Any]) -> Any:
     def find(value: Any) -> str | None:
         if isinstance(value, Part):
             return f"«{next(iter(type(value).model_fields)).rstrip('_')}»"
-        if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in known:
+        if not isinstance(value, dict):
+            return None
+        if len(value) == 1 and next(iter(value)) in known:
             return f"«{next(iter(value))}»"
-        return None
+        # A supply that runs out may be told more of; what stands beside others is a slip.
+        alone = [key for key in value if key in known] == ["runs_out"]
+        return "«runs_out»" if alone else None
 
     return find
 

@@ -5,7 +5,7 @@ are judged again whose facts changed, or about whom the clock alone may change a
 Works on a slice of buckets; imports nothing of the other stages.
 """
 
-from smr.segments.marks import begin, note_changes, slices
+from smr.segments.marks import begin, note_changes, note_supplies, slices
 from smr.segments.refresh import refresh
 
-__all__ = ["begin", "note_changes", "refresh", "slices"]
+__all__ = ["begin", "note_changes", "note_supplies", "refresh", "slices"]

@@ -22,7 +22,15 @@ from smr.segments.instants import definitions, leaves, passed
 from smr.segments.published import cut_now, publish_roles
 from smr.settings import Settings
 from smr.slices import Slice, customer_slices, cut
-from smr.tables import changed_customers, customers, messages, next_changes, sortings, unsorted_customers
+from smr.tables import (
+    changed_customers,
+    customers,
+    messages,
+    next_changes,
+    sortings,
+    supplies,
+    unsorted_customers,
+)
 
 A_SLICE = 20_000
 """Customers judged in one transaction."""
@@ -98,6 +106,14 @@ def note_changes(connection: Connection, *, low: int, high: int) -> None:
     fresh = sa.select(changed_customers.c.bucket, changed_customers.c.customer_id).distinct()
     fresh = fresh.where(changed_customers.c.bucket.between(LOW, HIGH))
     connection.execute(_mark(connection, fresh), {"low": low, "high": high})
+
+
+def note_supplies(connection: Connection, library: Library, *, low: int, high: int) -> None:
+    """Mark those who have a supply, where a definition asks of supplies: what was learned moved them."""
+    if any(isinstance(leaf, m.Supply) for condition in definitions(library) for leaf in leaves(condition)):
+        moved = sa.select(supplies.c.bucket, supplies.c.customer_id).distinct()
+        moved = moved.where(supplies.c.bucket.between(LOW, HIGH))
+        connection.execute(_mark(connection, moved), {"low": low, "high": high})
 
 
 def slices(connection: Connection, library: Library, *, now: int) -> list[Slice]:

@@ -43,7 +43,15 @@ supplies = customer_owned(
     sa.Column("runs_out_at", Utc, nullable=False),
     sa.Column("unit_lasts", sa.BigInteger, nullable=False),  # seconds one unit lasts
     sa.Column("basis", sa.Text, nullable=False),
-    sa.Column("spread", sa.BigInteger),  # seconds
+    sa.Column("spread", sa.BigInteger),  # seconds: half of those alike buy within so much of the run-out
+    # Where cycles are learned. The stated rule's run-out is kept beside the learned one.
+    sa.Column("stated_runs_out_at", Utc),
+    sa.Column("own_gaps", sa.Integer),  # gaps between purchases that the customer's own rhythm rests on
+    sa.Column("own_weight", sa.Double),  # how much of the rhythm is the customer's own, 0..1
+    sa.Column("starts_at", Utc),  # the last purchase or its delivery: from there the curve counts
+    sa.Column("location", sa.Double),  # ln of the days after which half of those alike have bought again
+    sa.Column("steepness", sa.Double),  # of the log-logistic curve round it
+    sa.Column("follows", sa.Double),  # share of those alike who ever buy again
     key=("kind", "line"),
 )
 sa.Index(
@@ -53,6 +61,94 @@ sa.Index(
     supplies.c.runs_out_at,
     supplies.c.bucket,
     supplies.c.customer_id,
+)
+
+# The rhythm in which a customer buys a line, or visits at all (kind `visit`). Sums of logarithms are whole
+# millionths: added in any order they are the same. `known_…` is what was known when the week began.
+rhythms = customer_owned(
+    "rhythms",
+    sa.Column("kind", Key, nullable=False),  # category | product | visit
+    sa.Column("line", Key, nullable=False),
+    sa.Column("days", sa.Integer, nullable=False),  # on which it was bought
+    sa.Column("starts_at", Utc, nullable=False),  # the last purchase, or its delivery
+    sa.Column("last_stock", sa.BigInteger, nullable=False),  # seconds it lasts by the catalog
+    sa.Column("last_gap", sa.Integer),  # days from the purchase before it
+    sa.Column("last_gap_stock", sa.BigInteger),  # of that one
+    # Over gaps, the latest weighing most: how many, ln days, its square, ln stock in days, its square, both.
+    sa.Column("weight", sa.BigInteger, nullable=False),
+    sa.Column("log_gap", sa.BigInteger, nullable=False),
+    sa.Column("log_gap_2", sa.BigInteger, nullable=False),
+    sa.Column("log_stock", sa.BigInteger, nullable=False),
+    sa.Column("log_stock_2", sa.BigInteger, nullable=False),
+    sa.Column("log_both", sa.BigInteger, nullable=False),
+    sa.Column("known_days", sa.Integer, nullable=False),
+    sa.Column("known_last", sa.Integer),  # day since 1970 of the last purchase
+    sa.Column("known_log_gap", sa.BigInteger, nullable=False),
+    sa.Column("known_log_gap_2", sa.BigInteger, nullable=False),
+    sa.Column("known_log_stock", sa.BigInteger, nullable=False),
+    sa.Column("known_log_stock_2", sa.BigInteger, nullable=False),
+    sa.Column("known_log_both", sa.BigInteger, nullable=False),
+    key=("kind", "line"),
+)
+
+# The days that live playbooks ask for beside the run-out.
+forecasts = customer_owned(
+    "forecasts",
+    sa.Column("kind", Key, nullable=False),
+    sa.Column("line", Key, nullable=False),
+    sa.Column("asked", Key, nullable=False),  # such as `due at 75%`, `likely 40% after 10d`
+    sa.Column("expected_at", Utc, nullable=False),
+    key=("kind", "line", "asked"),
+)
+sa.Index(
+    "forecasts_at",
+    forecasts.c.kind,
+    forecasts.c.line,
+    forecasts.c.asked,
+    forecasts.c.expected_at,
+    forecasts.c.bucket,
+    forecasts.c.customer_id,
+)
+
+# What purchases of everybody say of a line, or of the whole shop (line `*`), as known when the week began.
+learned = sa.Table(
+    "learned",
+    metadata,
+    sa.Column("kind", Key, primary_key=True),  # of the followed lines: category | product
+    sa.Column("level", Key, primary_key=True),  # shop | category | product
+    sa.Column("line", Key, primary_key=True),
+    sa.Column("as_of", sa.Integer, nullable=False),  # day since 1970
+    sa.Column("pairs", sa.Integer, nullable=False),  # customers who bought it
+    sa.Column("gaps", sa.Integer, nullable=False),  # between purchases, which the rest is learned from
+    sa.Column(
+        "location", sa.Double, nullable=False
+    ),  # ln days to the next purchase, less `exponent` × ln stock
+    sa.Column("variance", sa.Double, nullable=False),  # of ln days round it
+    sa.Column("exponent", sa.Double, nullable=False),  # days grow as the stock to this power, 0..1
+    sa.Column("log_stock", sa.Double, nullable=False),  # mean ln of the stock of a purchase, in days
+    sa.Column("lift", sa.Double, nullable=False),  # how much likelier than in the shop a purchase is followed
+    sa.Column("between", sa.Double, nullable=False),  # variance between customers' means, of the shop
+    sa.Column("patience", sa.Double, nullable=False),  # gaps at which a customer's own rhythm weighs half
+    info={"owner": "reference"},
+)
+
+# Shares of the whole shop: `followed` by the number of the purchase, `visit` by how late a visit is.
+odds = sa.Table(
+    "odds",
+    metadata,
+    sa.Column("kind", Key, primary_key=True),
+    sa.Column("what", Key, primary_key=True),  # followed | visit
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("share", sa.Double, nullable=False),
+    info={"owner": "reference"},
+)
+
+# 0, 1, 2, …: days to look ahead.
+days_ahead = sa.Table(
+    "days_ahead",
+    metadata,
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    info={"owner": "reference"},
 )
 
 # How long one unit of a line lasts, and what else the catalog says of a product.

@@ -17,7 +17,7 @@ from smr.settings import Settings
 CATALOG = """
 cycles:
   categories:
-    洁面: {lasts: 45d}
+    洁面: {lasts: 45d, learn: false}
 """
 REFILL = """
 name: refill
