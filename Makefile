@@ -41,5 +41,9 @@ crash: setup-test ## kills at every named point, on both databases, checked agai
 bench: setup-test ## speed, as ratios against hand-written references in the same run
 	$(BIN)/python -m benchmarks
 
+bench-timing: setup-test ## when supplies run out: smr beside what others do, on real purchases
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[timing]'
+	$(BIN)/python -m benchmarks.timing
+
 clean:           ## remove what the targets made
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

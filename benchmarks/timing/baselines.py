@@ -10,7 +10,7 @@ from bisect import insort
 
 import numpy as np
 import numpy.typing as npt
-from lifetimes import BetaGeoFitter  # type: ignore[import-untyped]
+from lifetimes import BetaGeoFitter
 
 from benchmarks.timing.purchases import Bought, Floats, Ints
 from benchmarks.timing.task import QUIET, WITHIN, Scores, Window
