@@ -81,4 +81,5 @@ def test_what_waits_is_never_sent_inside_the_window(
     else:
         assert is_quiet(moment, zone, quiet)
         assert not is_quiet(end, zone, quiet)
-        assert timedelta(0) < end - moment < timedelta(hours=26)
+        # Where clocks leap over the one short time that is open, it is the next day's.
+        assert timedelta(0) < end - moment < timedelta(hours=50)
