@@ -5,8 +5,8 @@
                + exponent × ln stock of the last purchase
 
 so that half of those alike have bought again exp(location) days after it. Where the last gap was less than
-a quarter of what was expected without it, what should be left of it is added, and the gap itself is taken
-out: both as far as quantity counts, by the exponent. Without any gap known this is the operator's rule again:
+a quarter of what was expected without it, what should be left is added, and the gap itself is taken out:
+both as far as quantity counts, by the exponent. Without any gap known this is the operator's rule again:
 quantity × days.
 """
 

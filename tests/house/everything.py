@@ -1,7 +1,8 @@
 """A shop that uses everything the language knows: each trigger, each condition, each guard and limit.
 
 For proofs about the engine as a whole: what statements it executes, whether shards agree with the whole.
-`within_customers` leaves out the limits that look across customers, which no shard can know.
+`within_customers` leaves out what looks across customers (limits, and what a shop learns of its lines), which
+no shard can know.
 """
 
 from __future__ import annotations
@@ -145,6 +146,15 @@ EVENTS = tuple(
     }.items()
 )
 
+LIKELY = """
+name: likely
+status: live
+trigger: {runs_out: {category: 猫粮}, likely: 20%, quiet: 3d}
+steps:
+  - {name: soon, send: 1d before due, via: [wecom, sms], message: "{{ due.in_words }}"}
+  - {name: late, send: due at 75%, via: [sms], message: "{{ due.date | day }}"}
+"""
+
 PLAYBOOKS = (PRODUCT, THANKS, BIRTHDAY, ANNIVERSARY, MONDAY, *EVENTS)
 
 POLICY = """
@@ -162,11 +172,15 @@ def everything() -> tuple[Library, Settings]:
     """The whole, with the limits across customers."""
     refill = REFILL % {"per_run": ", per_run: 2"}
     settings = Settings.model_validate(read(POLICY % {"blast": "blast_limit: 95%"}))
-    return library(refill, *PLAYBOOKS, catalog=CATALOG, segments=SEGMENTS % {"rfm": ""}), settings
+    playbooks = (refill, LIKELY, *PLAYBOOKS)
+    return library(*playbooks, catalog=CATALOG, segments=SEGMENTS % {"rfm": ""}), settings
 
 
 def within_customers() -> tuple[Library, Settings]:
     """The whole without the limits across customers."""
     refill = REFILL % {"per_run": ""}
     settings = Settings.model_validate(read(POLICY % {"blast": "useful_for: 3d"}))
-    return library(refill, *PLAYBOOKS, catalog=CATALOG, segments=SEGMENTS % {"rfm": CUTS}), settings
+    final = CATALOG.replace("lasts: 30d", "lasts: 30d, learn: false")
+    final = final.replace("lasts: 45d", "lasts: 45d, learn: false")
+    final = final.replace("lasts: 12d", "lasts: 12d, learn: false")
+    return library(refill, *PLAYBOOKS, catalog=final, segments=SEGMENTS % {"rfm": CUTS}), settings
