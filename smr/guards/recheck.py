@@ -119,10 +119,12 @@ def _capped(who: Who, settings: Settings) -> Any:
         return sa.false()
     made = named(messages, "made")
     many = impersonal(settings)
+    # Not IS NOT NULL, which would match the index of all that was ever sent: these are one customer's.
+    was_sent = sa.func.coalesce(made.c.sent_at, 0) > 0
     counts = [
         sa.select(sa.func.count())
         .select_from(made)
-        .where(counted_for(made, who, rate), made.c.sent_at.is_not(None), made.c.channel.not_in(many))
+        .where(counted_for(made, who, rate), was_sent, made.c.channel.not_in(many))
         .correlate(candidates, messages)
         .scalar_subquery()
         >= rate.count
