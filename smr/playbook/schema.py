@@ -149,6 +149,8 @@ KEYS_IN_CHINESE = {
     "cap": "该渠道频次上限",
     "max_length": "最长字数",
     "files": "文件渠道",
+    "daemon": "守护进程：什么时候做什么",
+    "alerts": "出问题时告诉谁",
     "folder": "文件夹",
     "import": "导入",
     "columns": "列名对应",

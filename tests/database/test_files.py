@@ -23,7 +23,8 @@ database = open_database(sys.argv[1])
 print("writing", flush=True)
 for number in itertools.count():
     with database.write() as connection:
-        rows = [dict(bucket=1, customer_id="ana", tag=f"{number}-{half}", set_at=number) for half in "ab"]
+        rows = [dict(bucket=1, customer_id="ana", tag=f"{number}-{half}", source="x", set_at=number)
+                for half in "ab"]
         connection.execute(tags.insert(), rows)
 """
 
@@ -43,7 +44,9 @@ def _tags(database: Database) -> list[str]:
 def test_a_copy_holds_what_was_committed_and_nothing_else(sqlite_database: Database, tmp_path: Path) -> None:
     _ana(sqlite_database)
     with sqlite_database.trial() as connection:
-        connection.execute(tags.insert().values(bucket=1, customer_id="ben", tag="never", set_at=1))
+        connection.execute(
+            tags.insert().values(bucket=1, customer_id="ben", tag="never", source="import", set_at=1)
+        )
         size = backup(sqlite_database, tmp_path / "copy.db")
     copy = open_database(f"sqlite:///{tmp_path}/copy.db")
     assert _tags(copy) == ["vip"]
