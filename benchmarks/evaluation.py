@@ -64,8 +64,8 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
         for part in customer_slices(connection)
     ]
     for span in spans:
-        due.find(connection, search, **span)
-        guards.judge(connection, judgements, **span)
+        list(due.find(connection, search, **span))
+        guards.judge(connection, judgements, tomorrow=tomorrow, **span)
         guards.arbitrate(connection, arbitrations, tomorrow=tomorrow, **span)
     guards.limit_run(connection, library, settings, run_id=RUN_ID)
     for span in spans:

@@ -53,18 +53,23 @@ class Ran:
 
 def python(arguments: Sequence[str]) -> Ran:
     """Run this Python with those arguments."""
-    return _run([sys.executable, *arguments], dict(os.environ))
+    return _run([sys.executable, *arguments], _environ())
 
 
 def smr(url: str, *arguments: str) -> Ran:
     """Run `smr` with those arguments on the database of that URL."""
-    environ = {**os.environ, "SMR_DATABASE_URL": url}
+    environ = {**_environ(), "SMR_DATABASE_URL": url}
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "peak")
         environ["SMR_BENCHMARK_PEAK"] = str(told)
         ran = _run([sys.executable, "-c", SMR, *arguments], environ)
         peak = int(told.read_text() or 0) / 1024 if told.exists() else 0.0
     return replace(ran, peak_mb=peak)
+
+
+def _environ() -> dict[str, str]:
+    """As a user has it: where Python was told not to keep what it compiled, each start would compile smr."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _run(command: list[str], environ: dict[str, str]) -> Ran:

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from smr import clock, due, guards, runs, segments
+from smr import __version__, clock, due, guards, runs, segments
 from smr.crash_points import reached
 from smr.database import Database
 from smr.errors import StateError
@@ -58,6 +60,13 @@ class Scope:
     playbooks: tuple[Playbook, ...]
     allow_blast: bool = False
     progress: Progress = _silent
+    everything: bool = True  # all playbooks, so that everybody is decided about
+
+    @cached_property
+    def rules(self) -> str:
+        """A name for all that decides and was written by people: playbooks, catalog, settings, smr itself."""
+        said = (__version__, self.library.version, self.library.playbooks, self.settings)
+        return sha256(repr(said).encode()).hexdigest()[:16]
 
     @property
     def seconds(self) -> int:
@@ -95,7 +104,7 @@ def run(
     if isinstance(begun, runs.UnderWay):
         return begun
     chosen = tuple(playbook for playbook in library.playbooks if only is None or playbook.name in only)
-    scope = Scope(library, settings, now, begun.run_id, chosen, allow_blast, progress)
+    scope = Scope(library, settings, now, begun.run_id, chosen, allow_blast, progress, only is None)
 
     @contextmanager
     def transaction() -> Iterator[Connection]:
@@ -108,8 +117,11 @@ def run(
     _queue(running)
     with transaction() as connection:
         reached("before_finish")
-        running.report.count_facts(connection)
-        runs.finish(connection, begun, running.report.counts())
+        if scope.everything:
+            guards.note_decided(connection, scope.rules, scope.seconds)
+        running.report.count_facts(connection, runs.last_counts(connection))
+        counts = {**running.report.counts(), "imports": running.report.imports}
+        runs.finish(connection, begun, counts)
     return running.report
 
 
@@ -127,7 +139,8 @@ def plan(
     """The same pass with nothing written: the report, and some of the messages it would queue."""
     chosen = tuple(playbook for playbook in library.playbooks if only is None or playbook.name in only)
     with database.trial() as connection:
-        scope = Scope(library, settings, now, runs.next_id(connection), chosen, allow_blast, progress)
+        run_id = runs.next_id(connection)
+        scope = Scope(library, settings, now, run_id, chosen, allow_blast, progress, only is None)
 
         @contextmanager
         def transaction() -> Iterator[Connection]:
@@ -137,8 +150,9 @@ def plan(
         _decide(planning)
         shown = _samples(connection, scope, samples)
         planning.report.queued = planning.report.accepted
-        planning.report.count_facts(connection)
-        planning.report.compare(runs.last_counts(connection))
+        last = runs.last_counts(connection)
+        planning.report.count_facts(connection, last)
+        planning.report.compare(last)
     return planning.report, shown
 
 
@@ -158,6 +172,8 @@ def decide(
     scope = Scope(library, settings, now, run_id, library.playbooks, allow_blast)
     deciding = _Pass(scope, database.write)
     _decide(deciding)
+    with database.write() as connection:
+        guards.note_decided(connection, scope.rules, scope.seconds)
     return deciding.report
 
 
@@ -179,6 +195,7 @@ def rebuild(
         publish(connection, library, now=now)
         due.publish_catalog(connection, library.catalog)
         due.mark_everyone(connection)
+        guards.decide_anew(connection)
     scope = Scope(library, settings, now, begun.run_id, library.playbooks, progress=progress)
     _refresh(_Pass(scope, transaction))
     with database.write() as connection:
@@ -193,10 +210,13 @@ def _decide(running: _Pass) -> None:
         if due.publish_catalog(connection, scope.library.catalog):
             due.mark_everyone(connection)
         _mind_the_clock(connection, scope)
-        slices = customer_slices(connection)
-        rules = _Rules.of(connection, scope)
+        if guards.decided_at(connection, scope.rules, scope.seconds) is None:
+            guards.decide_anew(connection)
     reached("after_publish")
     _refresh(running)
+    with running.transaction() as connection:
+        slices = customer_slices(connection)
+        rules = _Rules.of(connection, scope)
     for number, part in enumerate(slices):
         scope.progress(number, len(slices), "judging")
         with running.transaction() as connection:
@@ -216,7 +236,10 @@ def _decide(running: _Pass) -> None:
 
 @dataclass(frozen=True)
 class _Rules:
-    """The statements that find and judge, built once for all slices."""
+    """The statements that find and judge, built once for all slices.
+
+    Where everybody was decided about before, they look for news and for what the clock may have changed.
+    """
 
     searches: list[due.Search]
     judgements: list[Any]
@@ -226,10 +249,13 @@ class _Rules:
     @classmethod
     def of(cls, connection: Connection, scope: Scope) -> _Rules:
         quiet = guards.quiet_now(connection, scope.now, scope.settings)
+        decided = guards.decided_at(connection, scope.rules, scope.seconds) if scope.everything else None
         since = live_since(connection)
         shop = (scope.library, scope.settings, scope.now)
         benches = {
-            (playbook.name, step.name): guards.Bench(playbook, step, *shop, quiet, since.get(playbook.name))
+            (playbook.name, step.name): guards.Bench(
+                playbook, step, *shop, quiet, since.get(playbook.name), only_news=decided is not None
+            )
             for playbook in scope.playbooks
             for step in playbook.steps
         }
@@ -238,7 +264,8 @@ class _Rules:
             def judge(step: Step, found: sa.FromClause) -> dict[str, Any]:
                 return guards.verdict(found, benches[playbook.name, step.name])
 
-            return due.search(connection.dialect.name, playbook, *shop, judge)
+            before = None if decided is None else clock.moment(decided)
+            return due.search(connection.dialect.name, playbook, *shop, judge, before)
 
         return cls(
             searches=[search(playbook) for playbook in scope.playbooks if playbook.status == "live"],
@@ -277,13 +304,15 @@ def _refresh(running: _Pass) -> None:
             reached("in_supplies")
     _learn(running, shop)
     with running.transaction() as connection:
+        # Where all is decided anew, nobody need be noted.
+        tell = guards.decided_at(connection, scope.rules, scope.seconds) is not None
+    with running.transaction() as connection:
         unsorted = segments.slices(connection, scope.library, now=scope.seconds)
     for number, part in enumerate(unsorted):
         scope.progress(number, len(unsorted), "segments")
         with running.transaction() as connection:
-            segments.refresh(
-                connection, scope.library, scope.settings, now=scope.seconds, low=part.low, high=part.high
-            )
+            span = {"now": scope.seconds, "low": part.low, "high": part.high}
+            segments.refresh(connection, scope.library, scope.settings, **span, tell=tell)
             reached("in_segments")
 
 
@@ -292,6 +321,8 @@ def _learn(running: _Pass, shop: dict[str, int]) -> None:
     scope = running.scope
     with running.transaction() as connection:
         learned = due.learn_lines(connection, scope.library, **shop)
+        if learned:
+            guards.decide_anew(connection)
         everyone = customer_slices(connection)
     if not learned:
         return
@@ -309,10 +340,12 @@ def _judge(connection: Connection, running: _Pass, rules: _Rules, part: Slice) -
     """Find who is due in a slice, and judge them: each by itself, then against each other."""
     span = running.scope.span(part)
     for search in rules.searches:
-        tally = due.find(connection, search, **span)
-        running.report.found(tally.due, tally.settled)
-    guards.judge(connection, rules.judgements, **span)
+        for tally in due.find(connection, search, **span):
+            running.report.look(search.playbook, *tally)
+    guards.judge(connection, rules.judgements, tomorrow=rules.tomorrow, **span)
     guards.arbitrate(connection, rules.arbitrations, tomorrow=rules.tomorrow, **span)
+    if running.scope.everything:
+        guards.note_slice(connection, low=part.low, high=part.high)
 
 
 def _queue(running: _Pass) -> None:

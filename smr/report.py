@@ -11,11 +11,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr.events import Reason
-from smr.tables import customers, purchases
+from smr.tables import customers, imports, purchases
 
 ACCEPTED = "accepted"
 HELD_OUT = "held_out"
 EXPIRED = "expired"
+DUE_NO_MORE = frozenset(
+    {EXPIRED, *map(str, (Reason.NOT_DUE, Reason.REFUNDED, Reason.BOUGHT_ALREADY, Reason.PAUSED))}
+)
+"""Verdicts on reminders that no trigger finds any more."""
 
 
 @dataclass
@@ -23,24 +27,30 @@ class RunReport:
     """Counts of one pass.
 
     `verdicts` counts candidates by playbook, step and verdict: `accepted`, `held_out`, `expired`, or the
-    reason that blocked. `settled` counts reminders that are due and were made by an earlier run. `blast` is
-    the number of customers the run wanted to write to when that was too many, else None.
+    reason that blocked. `seen` counts by playbook and step whatever is due, reminders that an earlier run
+    made among them; `found` those still to be made, where all were looked for. `blast` is the number of
+    customers the run wanted to write to when that was too many, else None.
     """
 
     customers: int = 0
     purchases: int = 0
-    due: int = 0
-    settled: int = 0
     queued: int = 0
     failed: int = 0
     blast: int | None = None
+    imports: str | None = None
+    seen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    found: Counter[tuple[str, str]] = field(default_factory=Counter)
+    only_news: set[tuple[str, str]] = field(default_factory=set)
     verdicts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     before: Counter[tuple[str, str, str]] | None = None
 
-    def found(self, due: int, settled: int) -> None:
-        """Count what the triggers found."""
-        self.due += due
-        self.settled += settled
+    def look(self, playbook: str, step: str, seen: int, found: int | None) -> None:
+        """Count what a trigger found; `found` is None where it looked for what is new alone."""
+        self.seen[playbook, step] += seen
+        if found is None:
+            self.only_news.add((playbook, step))
+        else:
+            self.found[playbook, step] += found
 
     def judged(self, playbook: str, step: str, reason: str | None, count: int) -> None:
         """Count verdicts of one step."""
@@ -53,8 +63,12 @@ class RunReport:
             self.verdicts[playbook, step, ACCEPTED] -= 1
             self.verdicts[playbook, step, reason] += 1
 
-    def count_facts(self, connection: Connection) -> None:
-        """Count what the database holds."""
+    def count_facts(self, connection: Connection, last: dict[str, Any] | None) -> None:
+        """Count what the database holds; where nothing was imported since, the last run counted it."""
+        self.imports = _imports(connection)
+        if last is not None and self.imports is not None and last.get("imports") == self.imports:
+            self.customers, self.purchases = last["customers"], last["purchases"]
+            return
         self.customers = connection.execute(sa.select(sa.func.count()).select_from(customers)).scalar_one()
         self.purchases = connection.execute(sa.select(sa.func.count()).select_from(purchases)).scalar_one()
 
@@ -65,6 +79,25 @@ class RunReport:
             self.before = Counter(
                 {(playbook, step, verdict): count for playbook, step, verdict, count in rows}
             )
+
+    @property
+    def due(self) -> int:
+        """Reminders that are due and were still to be made."""
+        return sum(self._open().values())
+
+    @property
+    def settled(self) -> int:
+        """Reminders that are due and were made by an earlier run."""
+        still_open = self._open()
+        return sum(max(count - still_open[step], 0) for step, count in self.seen.items())
+
+    def _open(self) -> Counter[tuple[str, str]]:
+        """Reminders still to be made, by playbook and step: found, or open from before and due as ever."""
+        still_open = Counter(self.found)
+        for (playbook, step, verdict), count in self.verdicts.items():
+            if (playbook, step) in self.only_news and verdict not in DUE_NO_MORE:
+                still_open[playbook, step] += count
+        return still_open
 
     @property
     def accepted(self) -> int:
@@ -109,6 +142,16 @@ class RunReport:
             "blast": self.blast,
             "verdicts": [[*key, count] for key, count in sorted(self.verdicts.items())],
         }
+
+
+def _imports(connection: Connection) -> str | None:
+    """A name for the imports up to now, those under way among them; None where there was none."""
+    latest, unfinished = (
+        sa.func.max(imports.c.import_id),
+        sa.func.count() - sa.func.count(imports.c.finished_at),
+    )
+    number, under_way = connection.execute(sa.select(latest, unfinished)).one()
+    return None if number is None else f"{number}/{under_way}"
 
 
 def verdict_of(reason: str | None) -> str:

@@ -62,6 +62,7 @@ MADE_BY_RUNS = (
     tables.sortings,
     tables.stages,
     tables.supplies,
+    tables.undecided_customers,
     tables.unsorted_customers,
     tables.visitors,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -127,7 +128,8 @@ def main() -> None:
     """Run the command line; every expected error ends in its exit code, without a traceback."""
     asked = sys.argv[1:2]
     try:
-        build(asked if asked and asked[0] in COMMANDS else COMMANDS)()
+        app = _loaded(asked if asked and asked[0] in COMMANDS else COMMANDS)
+        app()
     except SmrError as error:
         talk.print(f"error: {error}", markup=False, style="red")
         sys.exit(error.exit_code)
@@ -140,6 +142,16 @@ def main() -> None:
         talk.print(f"error: a fault in smr itself ({type(error).__name__})", style="red", markup=False)
         talk.print(f"Please report it with the file {_trace()}", markup=False)
         sys.exit(1)
+
+
+def _loaded(names: Iterable[str]) -> typer.Typer:
+    """The command line. What loading makes lasts, so that looking through it for garbage is in vain."""
+    gc.disable()
+    try:
+        return build(names)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _trace() -> str:

@@ -6,6 +6,7 @@ In: a URL. Out: `Database`, with `read()` and `write()`; the only `commit` of th
 from smr.database.columns import Json, Key, Utc
 from smr.database.copying import copy_rows, snapshot
 from smr.database.engine import Database, Session, open_database, open_passing
+from smr.database.planning import count_again, read_by_key
 from smr.database.upsert import insert_missing, insert_or_update
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "Session",
     "Utc",
     "copy_rows",
+    "count_again",
     "insert_missing",
     "insert_or_update",
     "open_database",
     "open_passing",
+    "read_by_key",
     "snapshot",
 ]

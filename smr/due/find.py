@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -14,16 +15,7 @@ from smr.database import insert_or_update
 from smr.due.triggers import CANDIDATE_COLUMNS, Found, candidates_of
 from smr.playbook.model import Library, Playbook, Step
 from smr.settings import Settings
-from smr.tables import candidates
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How many candidates are due and open, and how many are due but were settled by an earlier run."""
-
-    due: int = 0
-    settled: int = 0
-
+from smr.tables import candidates, undecided_customers
 
 Judge = Callable[[Step, sa.FromClause], Mapping[str, Any]]
 """What is written beside a found candidate of a step, by the name of its column: the first verdict on it.
@@ -43,43 +35,102 @@ CHANGING = [
 ]
 
 
-@dataclass(frozen=True)
-class Search:
-    """The statements that find who is due for one playbook, built once and executed for each slice.
+class Query:
+    """One SELECT of candidates of a step: how many there are, and writing them down.
 
-    `parts` are pairs of an upsert and a count of the same SELECT, with the values to bind.
+    Its statements are built when they are needed first, and then serve all slices.
     """
 
+    def __init__(self, dialect: str, step: Step, found: Found, judge: Judge) -> None:
+        self.bound = found.bound
+        self.of_undecided = found.of_undecided
+        self.step = step.name
+        self.news = None if found.news is None else [Query(dialect, step, one, judge) for one in found.news]
+        self._made_of = (dialect, found, step, judge)
+
+    def may_find(self, *, anybody_undecided: bool) -> bool:
+        """Whether there can be anything at all."""
+        if self.of_undecided and not anybody_undecided:
+            return False
+        return "since" not in self.bound or bool(self.bound["since"] < self.bound["until"])
+
+    @cached_property
+    def upsert(self) -> Any:
+        """Writes what is found."""
+        dialect, found, step, judge = self._made_of
+        return _upsert(dialect, found.select, step, judge)
+
+    @cached_property
+    def count(self) -> Any:
+        """Counts it."""
+        return _count(self._made_of[1])
+
+
+@dataclass(frozen=True)
+class Search:
+    """What finds who is due for one playbook."""
+
     playbook: str
-    parts: tuple[tuple[Any, Any, Mapping[str, Any]], ...]
+    queries: tuple[Query, ...]
 
 
 def search(
-    dialect: str, playbook: Playbook, library: Library, settings: Settings, now: datetime, judge: Judge
+    dialect: str,
+    playbook: Playbook,
+    library: Library,
+    settings: Settings,
+    now: datetime,
+    judge: Judge,
+    before: datetime | None = None,
 ) -> Search:
-    """What to execute for one playbook at `now`."""
-    parts = tuple(
-        (_upsert(dialect, found.select, step, judge), _count(found), found.bound)
+    """What to execute for one playbook at `now`; `before` is when all were found last, where it is known."""
+    queries = (
+        Query(dialect, step, found, judge)
         for step in playbook.steps
-        for found in candidates_of(playbook, step, library, settings, now)
+        for found in candidates_of(playbook, step, library, settings, now, before=before)
     )
-    return Search(playbook.name, parts)
+    return Search(playbook.name, tuple(queries))
 
 
-def find(connection: Connection, wanted: Search, *, now: int, run_id: int, low: int, high: int) -> Tally:
+class Tally(NamedTuple):
+    """Of one step: how many are due at all; and of these, how many are still to be made.
+
+    The latter is None where only news were looked for.
+    """
+
+    step: str
+    seen: int
+    found: int | None
+
+
+def find(
+    connection: Connection, wanted: Search, *, now: int, run_id: int, low: int, high: int
+) -> Iterator[Tally]:
     """Find who is due for a playbook, in buckets low..high.
 
     A candidate that is still open is found again and takes what is known now; one whose message is in
     the outbox, or that was held out or expired, stays as it is: its key is its reminder.
     """
-    tally = Tally()
-    for upsert, count, bound in wanted.parts:
-        values = {"now": now, "run": run_id, "low": low, "high": high, **bound}
-        seen = connection.execute(count, values).scalar_one()
-        due = connection.execute(upsert, values).rowcount if seen else 0
-        # What is due but not open was settled by an earlier run.
-        tally = Tally(tally.due + due, tally.settled + seen - due)
-    return tally
+    anybody = connection.execute(_UNDECIDED, {"low": low, "high": high}).first() is not None
+    for query in wanted.queries:
+        values = {"now": now, "run": run_id, "low": low, "high": high}
+        seen = connection.execute(query.count, {**values, **query.bound}).scalar_one()
+        found = 0
+        for one in [query] if query.news is None else query.news:
+            if seen and one.may_find(anybody_undecided=anybody):
+                found += connection.execute(one.upsert, {**values, **one.bound}).rowcount
+        yield Tally(query.step, seen, found if query.news is None else None)
+
+
+_UNDECIDED = (
+    sa.select(sa.literal(1))
+    .where(
+        undecided_customers.c.bucket.between(
+            sa.bindparam("low", type_=sa.Integer), sa.bindparam("high", type_=sa.Integer)
+        )
+    )
+    .limit(1)
+)
 
 
 def _upsert(dialect: str, select: sa.Select[Any], step: Step, judge: Judge) -> Any:

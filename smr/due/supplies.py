@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from smr.conditions.purchases import NOW, Who, kept, kept_quantity, sold
-from smr.database import insert_missing, insert_or_update
+from smr.database import count_again, insert_missing, insert_or_update, read_by_key
 from smr.due.forecasts import refresh_forecasts
 from smr.due.goods import KINDS, goods_of, learns
 from smr.due.projection import projected
@@ -72,6 +72,8 @@ def refresh(
     taken = connection.execute(_take(), bound).rowcount
     if not taken:
         return 0
+    count_again(connection, changed_customers, taken)
+    read_by_key(connection)
     connection.execute(_look_at_everything(), bound)
     if connection.execute(_may_end(), bound).first() is not None:
         for statement in _forgetting(library.catalog.track):

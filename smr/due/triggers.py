@@ -7,7 +7,7 @@ customer, any time). Bases: the run-out, the purchase, the slot, the day, or an 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ from smr.playbook.model import (
     Scheduled,
     ScheduleTimes,
     Step,
+    counts_from_run_out,
 )
 from smr.settings import Settings
 from smr.tables import (
@@ -46,6 +47,7 @@ from smr.tables import (
     products,
     purchases,
     supplies,
+    undecided_customers,
 )
 
 CANDIDATE_COLUMNS = [
@@ -76,12 +78,15 @@ RUN = sa.bindparam("run", type_=sa.BigInteger)
 class Found:
     """A SELECT of candidates and the values to bind with it (beside `low`, `high`, `now` and `run`).
 
-    `keys` has as many rows and is quicker to count, where there is such a thing.
+    `keys` has as many rows and is quicker to count, where there is such a thing. `news` are what of it an
+    earlier run cannot have found as it is now; None where nobody knows.
     """
 
     select: sa.Select[Any]
     bound: Mapping[str, Any]
     keys: sa.FromClause | None = None
+    news: tuple[Found, ...] | None = None
+    of_undecided: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,14 @@ class StepDue:
     step: Step
     settings: Settings
     library: Library
+    before: datetime | None = None
+
+    def known(self, window: Window) -> int | None:
+        """Up to where in the window all was found before; None where nobody knows."""
+        if self.before is None:
+            return None
+        high = Today(self.before, self.settings.shop.tz).window(self.step.send, self.useful).high
+        return min(max(high, window.low), window.high)
 
     @property
     def offset(self) -> int:
@@ -133,13 +146,15 @@ def candidates_of(
     now: datetime,
     *,
     customer: tuple[int, str] | None = None,
+    before: datetime | None = None,
 ) -> Iterator[Found]:
     """The SELECTs that find who is due for a step.
 
     In a run they carry the slice (`:low`, `:high`) and the step's window. With `customer` they are about
     that customer alone, and the window is left out, so that explaining sees what is not due yet, too.
+    `before` is when all were found last; of those found then, only the `undecided_customers` may differ.
     """
-    due = StepDue(playbook, step, settings, library)
+    due = StepDue(playbook, step, settings, library, before)
     today = Today(now, settings.shop.tz)
     window = today.window(step.send, due.useful)
     if step.send.base not in ("due", "anchor"):
@@ -189,13 +204,30 @@ def _runs_out(
 
 
 def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tuple[int, str] | None) -> Found:
-    by_run_out = due.step.send.base == "due"
     asked = asked_by(due.playbook, due.step)
-    falling: Any = _falling(kind, lines) if asked is None else _forecast(kind, lines, asked, customer)
-    base = supplies.c.runs_out_at if by_run_out else supplies.c.last_purchased_at
-    base = base if asked is None else falling.c.expected_at
-    of_lines = sa.and_(supplies.c.kind == kind, supplies.c.line.in_(lines))
-    select = due.row(
+    if not counts_from_run_out(due.playbook, due.step):
+        return _since_purchase(due, kind, lines, window, customer)
+    if customer is not None:
+        if asked is None:
+            of_lines = sa.and_(supplies.c.kind == kind, supplies.c.line.in_(lines))
+            return Found(_of_customer(_supply_row(due).where(of_lines), supplies, customer), {})
+        falling = _forecast(kind, lines, asked, customer)
+        return Found(_of_customer(_fallen(due, falling, asked), supplies, customer), {})
+
+    def found(since: int, until: int, whom: Any = None) -> Found:
+        falling = _falling(kind, lines, whom) if asked is None else _forecast(kind, lines, asked, None, whom)
+        bound = {"since": since, "until": until}
+        return Found(_fallen(due, falling, asked), bound, keys=falling, of_undecided=whom is not None)
+
+    known = due.known(window)
+    if known is None:
+        return found(window.low, window.high)
+    news = (found(known, window.high), found(window.low, known, undecided_customers))
+    return replace(found(window.low, window.high), news=news)
+
+
+def _supply_row(due: StepDue, base: Any = supplies.c.runs_out_at) -> sa.Select[Any]:
+    return due.row(
         supplies,
         base,
         anchor=supplies.c.order_id + "/" + supplies.c.line,
@@ -207,44 +239,51 @@ def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tup
         quantity=supplies.c.quantity,
         runs_out_at=supplies.c.runs_out_at,
     )
+
+
+def _fallen(due: StepDue, falling: Any, asked: str | None) -> sa.Select[Any]:
+    """The supplies of these keys; where a forecast was asked for, counted from its day."""
+    row = _supply_row(due) if asked is None else _supply_row(due, falling.c.expected_at)
+    return row.select_from(falling.join(supplies, _same_supply(falling)))
+
+
+def _since_purchase(
+    due: StepDue, kind: str, lines: Any, window: Window, customer: tuple[int, str] | None
+) -> Found:
+    """Steps that count from the purchase.
+
+    Whoever bought this line in the window bought something in it: buyers lead to them.
+    """
+    select = _supply_row(due, supplies.c.last_purchased_at)
+    of_lines = sa.and_(supplies.c.kind == kind, supplies.c.line.in_(lines))
     if customer is not None:
-        if asked is not None:
-            select = select.select_from(falling.join(supplies, _same_supply(falling)))
         return Found(_of_customer(select.where(of_lines), supplies, customer), {})
-    bound = {"since": window.low, "until": window.high}
-    if by_run_out:
-        joined = falling.join(supplies, _same_supply(falling))
-        return Found(select.select_from(joined), bound, keys=falling)
-    # Whoever bought this line in the window bought something in it: buyers lead to them.
     recent = sa.type_coerce(buyers.c.last_purchased_at, sa.BigInteger) > SINCE
     active = buyers.join(supplies, Who.of(buyers).owns(supplies))
-    at = sa.type_coerce(base, sa.BigInteger)
+    at = sa.type_coerce(supplies.c.last_purchased_at, sa.BigInteger)
     select = select.select_from(active).where(of_lines, buyers.c.bucket.between(LOW, HIGH), recent)
-    return Found(select.where(at > SINCE, at <= UNTIL), bound)
+    return Found(select.where(at > SINCE, at <= UNTIL), {"since": window.low, "until": window.high})
 
 
-def _falling(kind: str, lines: Any) -> sa.Subquery:
-    """The keys of supplies that run out in the window, in the slice: read from the index alone.
+def _falling(kind: str, lines: Any, whom: sa.Table | None = None) -> sa.Subquery:
+    """The keys of supplies that run out in the window, in the slice; read from the index alone.
 
     SQLite hands them on in the order of the key, so that what lies side by side is read side by side.
+    With `whom`, those of these customers.
     """
     key = named(supplies, "falling_key")
     at = sa.type_coerce(key.c.runs_out_at, sa.BigInteger)
-    return (
+    select = (
         sa.select(key.c.bucket, key.c.customer_id, key.c.kind, key.c.line)
-        .where(
-            key.c.kind == kind,
-            key.c.line.in_(lines),
-            at > SINCE,
-            at <= UNTIL,
-            key.c.bucket.between(LOW, HIGH),
-        )
+        .where(key.c.kind == kind, key.c.line.in_(lines), at > SINCE, at <= UNTIL)
         .suffix_with("GROUP BY 1, 2, 3, 4", dialect="sqlite")
-        .subquery("falling")
     )
+    return _in_slice(select, key, whom).subquery("falling")
 
 
-def _forecast(kind: str, lines: Any, asked: str, customer: tuple[int, str] | None) -> sa.Subquery:
+def _forecast(
+    kind: str, lines: Any, asked: str, customer: tuple[int, str] | None, whom: sa.Table | None = None
+) -> sa.Subquery:
     """The same of supplies whose forecast falls in the window; for one customer, whenever it falls."""
     one = named(forecasts, "forecast")
     at = sa.type_coerce(one.c.expected_at, sa.BigInteger)
@@ -253,7 +292,15 @@ def _forecast(kind: str, lines: Any, asked: str, customer: tuple[int, str] | Non
     ).where(one.c.kind == kind, one.c.line.in_(lines), one.c.asked == sa.literal(asked, sa.Text))
     if customer is not None:
         return _of_customer(select, one, customer).subquery("falling")
-    return select.where(at > SINCE, at <= UNTIL, one.c.bucket.between(LOW, HIGH)).subquery("falling")
+    return _in_slice(select.where(at > SINCE, at <= UNTIL), one, whom).subquery("falling")
+
+
+def _in_slice(select: sa.Select[Any], table: Any, whom: sa.Table | None) -> sa.Select[Any]:
+    if whom is None:
+        return select.where(table.c.bucket.between(LOW, HIGH))
+    # From these few customers to what they have: no index leads from all that runs out to them.
+    apart = sa.join(whom, table, Who.of(whom).owns(table))
+    return select.select_from(apart).where(whom.c.bucket.between(LOW, HIGH))
 
 
 def _same_supply(falling: Any) -> ColumnElement[bool]:

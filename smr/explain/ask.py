@@ -189,7 +189,7 @@ class _Asking:
         span = {"now": clock.seconds(self.now), "low": bucket, "high": bucket}
         offset = clock.standard_offset(self.settings.shop.tz)
         due.refresh(self.connection, self.library, run_id=RUN, offset=offset, **span)
-        segments.refresh(self.connection, self.library, self.settings, **span)
+        segments.refresh(self.connection, self.library, self.settings, **span, tell=True)
         self.quiet = guards.quiet_now(self.connection, self.now, self.settings)
         self.since = live_since(self.connection)
 

@@ -12,6 +12,7 @@ from smr.guards.ladder import Rung, next_rungs
 from smr.guards.limits import limit_run
 from smr.guards.quiet_hours import quiet_now
 from smr.guards.recheck import recheck
+from smr.guards.standing import decide_anew, decided_at, note_decided, note_slice
 from smr.guards.verdict import Bench, Verdict
 
 __all__ = [
@@ -21,10 +22,14 @@ __all__ = [
     "Verdict",
     "arbitrate",
     "arbitrations",
+    "decide_anew",
+    "decided_at",
     "judge",
     "judgements",
     "limit_run",
     "next_rungs",
+    "note_decided",
+    "note_slice",
     "queued",
     "quiet_now",
     "recheck",

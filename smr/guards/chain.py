@@ -19,8 +19,9 @@ from smr.events import CandidateState, Reason
 from smr.guards import contact, people, purchases, quiet_hours, timeliness
 from smr.guards.frequency_cap import HIGH, LOW, RUN
 from smr.guards.holdout import held_out
+from smr.guards.standing import may_differ
 from smr.guards.verdict import Bench, Guard
-from smr.playbook.model import Playbook, RunsOut
+from smr.playbook.model import Playbook, RunsOut, counts_from_run_out
 from smr.settings import Settings
 from smr.tables import OPEN, candidates
 
@@ -93,11 +94,19 @@ def judgements(benches: Iterable[Bench]) -> list[Any]:
 
 
 def judge(
-    connection: Connection, statements: Iterable[Any], *, now: int, run_id: int, low: int, high: int
+    connection: Connection,
+    statements: Iterable[Any],
+    *,
+    now: int,
+    tomorrow: int,
+    run_id: int,
+    low: int,
+    high: int,
 ) -> None:
     """Judge the open candidates of these steps in buckets low..high that this run did not find."""
     for statement in statements:
-        connection.execute(statement, {"now": now, "run": run_id, "low": low, "high": high})
+        bound = {"now": now, "tomorrow": tomorrow, "run": run_id, "low": low, "high": high}
+        connection.execute(statement, bound)
 
 
 def _asks(bench: Bench) -> str:
@@ -105,6 +114,7 @@ def _asks(bench: Bench) -> str:
     book, step = bench.playbook, bench.step
     parts: tuple[Any, ...] = (
         book.status,
+        counts_from_run_out(book, step),
         book.trigger,
         book.who,
         purchases.own_stops(book),
@@ -115,22 +125,21 @@ def _asks(bench: Bench) -> str:
     )
     if isinstance(book.trigger, RunsOut):
         # Which line has run out stands in the candidate.
-        parts = (*parts[:1], "runs_out", *parts[2:])
+        parts = (*parts[:2], "runs_out", *parts[3:])
     since = bench.live_since if book.backfill is not None else None
     return repr((step.name, since, parts))
 
 
 def _judgement(group: list[Bench]) -> Any:
     bench = group[0]
-    return (
-        sa.update(candidates)
-        .values(**verdict(candidates, bench), run_id=RUN)
-        .where(
-            _open([one.playbook.name for one in group]),
-            candidates.c.step == bench.step.name,
-            candidates.c.run_id != RUN,
-        )
-    )
+    which = [
+        _open([one.playbook.name for one in group]),
+        candidates.c.step == bench.step.name,
+        candidates.c.run_id != RUN,
+    ]
+    if bench.only_news:
+        which.append(may_differ(candidates, bench))
+    return sa.update(candidates).values(**verdict(candidates, bench), run_id=RUN).where(*which)
 
 
 def arbitrate(

@@ -115,6 +115,22 @@ def _capped(rates: tuple[Rate, ...], counted: Any, holdout: bool) -> Any:
     return _give(ranked, reason, full)
 
 
+def full_before(row: Any, library: Library, settings: Settings) -> ColumnElement[bool] | None:
+    """Whether what was sent before fills a cap for the channel of a candidate; None where none is set."""
+    holdout = any(playbook.holdout for playbook in library.playbooks)
+    found = []
+    for name in settings.channel_names:
+        cap = settings.channel(name).cap
+        if cap is not None:
+            prior = _prior(row, cap, lambda one, name=name: one.c.channel == name, holdout)
+            found.append(sa.and_(row.c.channel == name, prior >= cap.count))
+    many = impersonal(settings)
+    for rate in settings.policy.caps:
+        prior = _prior(row, rate, lambda one: one.c.channel.not_in(many), holdout)
+        found.append(sa.and_(row.c.channel.not_in(many), prior >= rate.count))
+    return sa.or_(*found) if found else None
+
+
 def _rounds(playbook: str, rate: Rate) -> Any:
     """A round is all steps of one anchor; the steps of a round under way are not counted again."""
     row, begun = named(candidates, "row"), named(messages, "begun")

@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 
 from smr.conditions import NOW
-from smr.guards.verdict import Bench
+from smr.guards.verdict import Bench, customer_of
+from smr.playbook.model import counts_from_run_out
+from smr.tables import named, undecided_customers
 
 RUN = sa.bindparam("run", type_=sa.BigInteger)
 
@@ -23,9 +25,11 @@ def expired(candidate: Any, _bench: Bench) -> ColumnElement[bool]:
     return candidate.c.expires_at <= NOW  # type: ignore[no-any-return]
 
 
-def not_due(candidate: Any, _bench: Bench) -> ColumnElement[bool]:
+def not_due(candidate: Any, bench: Bench) -> ColumnElement[bool]:
     """This run did not find it due again: its day moved, or what anchored it is gone."""
-    return candidate.c.run_id != RUN  # type: ignore[no-any-return]
+    missed: ColumnElement[bool] = candidate.c.run_id != RUN
+    looked_for_all = not (bench.only_news and counts_from_run_out(bench.playbook, bench.step))
+    return missed if looked_for_all else sa.and_(missed, is_undecided(candidate))
 
 
 def before_publication(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
@@ -33,3 +37,9 @@ def before_publication(candidate: Any, bench: Bench) -> ColumnElement[bool] | No
     if bench.playbook.backfill is None or bench.live_since is None:
         return None
     return candidate.c.due_at < bench.live_since - bench.playbook.backfill  # type: ignore[no-any-return]
+
+
+def is_undecided(candidate: Any) -> ColumnElement[bool]:
+    """Whether something changed about the customer of a candidate."""
+    person = named(undecided_customers, "person")
+    return sa.select(sa.literal(1)).select_from(person).where(customer_of(candidate).owns(person)).exists()

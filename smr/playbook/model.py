@@ -564,6 +564,11 @@ class Playbook(Part):
         return self.title or self.name
 
 
+def counts_from_run_out(playbook: Playbook, step: Step) -> bool:
+    """Whether a step's time is counted from when a supply runs out, or is foretold to be bought again."""
+    return isinstance(playbook.trigger, RunsOut) and step.send.base == "due"
+
+
 @dataclass(frozen=True)
 class Library:
     """A loaded folder: everything the operator wrote, checked, in the order it is to be used.

@@ -29,6 +29,7 @@ from smr.tables import (
     next_changes,
     sortings,
     supplies,
+    undecided_customers,
     unsorted_customers,
 )
 
@@ -152,6 +153,13 @@ def counted_messages(library: Library) -> int | None:
     if not asked:
         return None
     return max(clock.DAY * 365 * 100 if within is None else within for within in asked)
+
+
+def undecided(connection: Connection) -> Any:
+    """Note about whom a run is to decide again."""
+    sorted_now = sa.select(unsorted_customers.c.bucket, unsorted_customers.c.customer_id)
+    sorted_now = sorted_now.where(unsorted_customers.c.bucket.between(LOW, HIGH))
+    return insert_missing(connection.dialect.name, undecided_customers, columns=KEY, select=sorted_now)
 
 
 def _mark(connection: Connection, select: sa.Select[Any]) -> Any:

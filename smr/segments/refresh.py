@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection
 
 from smr.conditions import NOW, Who, condition_sql
 from smr.conditions.written import written
-from smr.database import insert_or_update
+from smr.database import insert_or_update, read_by_key
 from smr.database.unindexed import unindexed
 from smr.events import NOT_THE_CUSTOMERS
 from smr.playbook.model import Library, Rung, Segment, TagRule
@@ -32,15 +32,28 @@ RULE = "rule"
 
 
 def refresh(
-    connection: Connection, library: Library, settings: Settings, *, now: int, low: int, high: int
+    connection: Connection,
+    library: Library,
+    settings: Settings,
+    *,
+    now: int,
+    low: int,
+    high: int,
+    tell: bool = True,
 ) -> int:
-    """Judge whoever is to be judged in buckets low..high; returns how many that were."""
+    """Judge whoever is to be judged in buckets low..high; returns how many that were.
+
+    With `tell`, they become `undecided_customers`; without, everybody is decided about anew anyhow.
+    """
     bound = {"now": now, "low": low, "high": high}
     if not marks.take(connection, library, bound):
         return 0
+    read_by_key(connection)
     cuts = known_cuts(connection)
     for statement in statements(connection.dialect.name, library, settings, cuts):
         connection.execute(statement, bound)
+    if tell:
+        connection.execute(marks.undecided(connection), bound)
     done = sa.delete(unsorted_customers).where(unsorted_customers.c.bucket.between(LOW, HIGH))
     return connection.execute(done, bound).rowcount
 

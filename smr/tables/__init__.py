@@ -24,6 +24,7 @@ from smr.tables.derived import (
     sortings,
     stages,
     supplies,
+    undecided_customers,
     unsorted_customers,
     visitors,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "supplies",
     "tags",
     "tallies",
+    "undecided_customers",
     "unsorted_customers",
     "visitors",
 ]

@@ -233,7 +233,10 @@ next_changes = customer_owned(
 )
 sa.Index("next_changes_at", next_changes.c.changes_at, next_changes.c.bucket, next_changes.c.customer_id)
 
-# By which definitions customers were sorted last, and at what time.
+# About whom a run is to decide again: those who were sorted anew. Taken off when it has decided.
+undecided_customers = customer_owned("undecided_customers")
+
+# By which definitions customers were sorted last, and at what time; and by which rules was decided.
 sortings = sa.Table(
     "sortings",
     metadata,

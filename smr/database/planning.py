@@ -1,0 +1,25 @@
+"""What the planner of PostgreSQL is told about tables that a run itself fills."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+WORTH_IT = 1_000
+"""Rows from which on a new count is worth its time."""
+
+
+def read_by_key(connection: Connection) -> None:
+    """Have rows looked up by their key until the transaction ends.
+
+    To the planner a new table is small, so that it would read all of it for every row of another; by the end
+    of the statement the table has a million rows.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+
+
+def count_again(connection: Connection, table: sa.Table, changed: int) -> None:
+    """Tell the planner what is in a table of which this transaction changed so many rows."""
+    if connection.dialect.name == "postgresql" and changed >= WORTH_IT:
+        connection.exec_driver_sql(f"ANALYZE {table.name}")
