@@ -188,24 +188,43 @@ def _in_slice(table: sa.Table) -> ColumnElement[bool]:
 
 def _buyers(dialect: str) -> Any:
     taken, line, known = _taken_customers(), purchases.alias(), buyers.alias()
-    before = sa.and_(Who.of(taken).owns(known), taken.c.since.is_not(None))
-    first, last = sa.func.min(line.c.purchased_at), sa.func.max(line.c.purchased_at)
-    # Of a customer the buyers have one row: the least of it is it.
-    first_before = sa.func.min(known.c.first_purchased_at)
-    last_before = sa.func.min(known.c.last_purchased_at)
-    select = (
+
+    def before(column: str) -> Any:
+        return _known_before(known, known.c[column], taken, Who.of(taken).owns(known))
+
+    news = (
         sa.select(
             taken.c.bucket,
             taken.c.customer_id,
-            sa.case((first_before < first, first_before), else_=first),
-            sa.case((last_before > last, last_before), else_=last),
+            sa.func.min(line.c.purchased_at).label("first"),
+            sa.func.max(line.c.purchased_at).label("last"),
+            before("first_purchased_at").label("first_before"),
+            before("last_purchased_at").label("last_before"),
         )
-        .select_from(taken.join(line, Who.of(taken).owns(line)).outerjoin(known, before))
+        .select_from(taken.join(line, Who.of(taken).owns(line)))
         .where(_is_news(line, taken), kept(line))
         .group_by(taken.c.bucket, taken.c.customer_id)
+        .subquery("news")
+    )
+    first, last = news.c.first_before, news.c.last_before
+    select = sa.select(
+        news.c.bucket,
+        news.c.customer_id,
+        sa.case((first < news.c.first, first), else_=news.c.first),
+        sa.case((last > news.c.last, last), else_=news.c.last),
     )
     columns = ["bucket", "customer_id", "first_purchased_at", "last_purchased_at"]
     return insert_or_update(dialect, buyers, columns=columns, select=select, update=columns[2:])
+
+
+def _known_before(known: Any, value: Any, group: Any, same: ColumnElement[bool]) -> ColumnElement[Any]:
+    """What is known of a group whose news alone are looked at; empty where everything is.
+
+    Asked for group by group, not joined: the statement fills the very table that it asks, and a planner to
+    whom that table is empty would read all of it for every row.
+    """
+    asked = sa.select(sa.type_coerce(value, sa.BigInteger)).select_from(known).where(same).scalar_subquery()
+    return sa.case((sa.func.max(group.c.since).is_not(None), asked))
 
 
 def _forget_buyers() -> Any:
@@ -250,24 +269,41 @@ def _supplies(dialect: str, kind: str, learning: bool) -> Any:
         name: sa.func.max(sa.case((told.c.following.is_(None), told.c[name])))
         for name in ("order_id", "purchased_at", "product_id", "quantity", "unit_lasts", "basis")
     }
+    known = supplies.alias()
+    same = sa.and_(Who.of(told).owns(known), known.c.kind == kind, known.c.line == told.c.line)
+    ran_out = sa.func.coalesce(known.c.stated_runs_out_at, known.c.runs_out_at)
     # What is left never shrinks from purchase to purchase, so the greatest stock is the last one.
-    begins = sa.func.max(told.c.starts_at - told.c.stock + told.c.lasts)
-    left = sa.func.max(told.c.left_before)
-    runs_out_at = sa.case((left > begins, left), else_=begins) + sa.func.max(told.c.stock)
+    news = (
+        sa.select(
+            told.c.bucket,
+            told.c.customer_id,
+            told.c.line,
+            *(value.label(name) for name, value in of_last.items()),
+            sa.func.count().label("purchases"),
+            sa.func.max(told.c.starts_at - told.c.stock + told.c.lasts).label("begins"),
+            sa.func.max(told.c.stock).label("stock"),
+            _known_before(known, ran_out, told, same).label("left_before"),
+            _known_before(known, known.c.purchases, told, same).label("purchases_before"),
+        )
+        .group_by(told.c.bucket, told.c.customer_id, told.c.line)
+        .subquery("news")
+    )
+    left, begins = news.c.left_before, news.c.begins
+    runs_out_at = sa.case((left > begins, left), else_=begins) + news.c.stock
     select = sa.select(
-        told.c.bucket,
-        told.c.customer_id,
+        news.c.bucket,
+        news.c.customer_id,
         sa.literal(kind, sa.Text),
-        told.c.line,
-        of_last["order_id"],
-        of_last["purchased_at"],
-        of_last["product_id"],
-        of_last["quantity"],
-        sa.func.count() + sa.func.coalesce(sa.func.max(told.c.purchases_before), 0),
+        news.c.line,
+        news.c.order_id,
+        news.c.purchased_at,
+        news.c.product_id,
+        news.c.quantity,
+        news.c.purchases + sa.func.coalesce(news.c.purchases_before, 0),
         sa.cast(runs_out_at, sa.BigInteger),
-        of_last["unit_lasts"],
-        of_last["basis"],
-    ).group_by(told.c.bucket, told.c.customer_id, told.c.line)
+        news.c.unit_lasts,
+        news.c.basis,
+    )
     columns, changing = [*SUPPLY_COLUMNS], SUPPLY_COLUMNS[4:]
     if learning:
         # The stated run-out is kept beside the one that is learned from it.
@@ -285,20 +321,13 @@ def _supplies(dialect: str, kind: str, learning: bool) -> Any:
 
 
 def _lines(kind: str) -> sa.Select[Any]:
-    """Kept purchase lines to be looked at, each with its line, how many seconds it lasts, and what is known.
-
-    `left_before` is when the supply without these purchases runs out, `purchases_before` how many it has.
-    """
+    """Kept purchase lines to be looked at, each with its line and how many seconds it lasts."""
     taken, goods = _taken_customers(), goods_of(kind)
-    bought, known = purchases.alias(), supplies.alias()
+    bought = purchases.alias()
     quantity = kept_quantity(bought)
     delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)
     joined = taken.join(bought, Who.of(taken).owns(bought)).join(
         goods, goods.c.product_id == bought.c.product_id
-    )
-    same_line = sa.and_(known.c.kind == kind, known.c.line == goods.c.line)
-    joined = joined.outerjoin(
-        known, sa.and_(Who.of(taken).owns(known), same_line, taken.c.since.is_not(None))
     )
     return (
         sa.select(
@@ -315,10 +344,7 @@ def _lines(kind: str) -> sa.Select[Any]:
             sa.func.round(quantity * goods.c.piece_lasts, type_=sa.Double).label("lasts"),
             goods.c.unit_lasts,
             goods.c.basis,
-            sa.type_coerce(
-                sa.func.coalesce(known.c.stated_runs_out_at, known.c.runs_out_at), sa.BigInteger
-            ).label("left_before"),
-            known.c.purchases.label("purchases_before"),
+            taken.c.since,
         )
         .select_from(joined)
         .where(_is_news(bought, taken), sold(bought), quantity > 0)
