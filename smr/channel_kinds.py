@@ -27,11 +27,13 @@ class Kind:
     """One kind of channel.
 
     `settings` is the model of its entry in config.yaml, made from `ChannelSettings`. `open` takes the
-    channel's name and all settings, and gives the channel; it must not call anybody.
+    channel's name and all settings, and gives the channel; it must not call anybody. `polls`: its provider
+    may have to be asked for receipts.
     """
 
     settings: type[BaseModel]
     open: Callable[[str, Any], Any]
+    polls: bool = False
 
 
 def kind_of(name: str) -> Kind:

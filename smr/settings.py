@@ -205,6 +205,12 @@ class ChannelSettings(Part):
     )
     parallel: Whole | None = Field(None, ge=1, le=64, description="calls at once, in each process")
     timeout: Whole | None = Field(None, ge=1, le=600, description="seconds one call may take in all")
+    confirm_within: Span | None = Field(
+        None,
+        ge=60,
+        description="how long staff have to send what they were given; then it is taken back from them, and "
+        "the step's next channel is tried",
+    )
     unknown: Literal["ask", "resend", "hold"] | None = Field(
         None,
         description="what to do with a message that may or may not have gone out: ask the provider, "

@@ -16,9 +16,11 @@ from datetime import datetime
 from itertools import groupby
 
 from smr import clock, guards, outbox
+from smr.channel_kinds import kind_of
 from smr.channels import Channel, Closing, open_channel
 from smr.database import Database
-from smr.delivery import receipts, unknown
+from smr.delivery import receipts, staff, unknown
+from smr.delivery.polling import poll
 from smr.delivery.report import DeliveryReport
 from smr.delivery.round import Budget, Recheck, Round
 from smr.delivery.work import ChannelWork
@@ -135,5 +137,18 @@ def _take_up(
         channel = channel_of(name) if channels is None or name in channels else None
         if channel is not None:
             unknown.settle(this.database, channel, list(of_channel), now=this.now, report=report)
+    _hear(this, channels, channel_of, report)
     receipts.try_again(this.database, this.library, this.settings, now=this.now)
     report.expired = outbox.expire(this.database, now=this.now)
+
+
+def _hear(this: Round, channels: Sequence[str] | None, channel_of: _Opened, report: DeliveryReport) -> None:
+    """Ask providers that do not call, and see to what staff have had for too long."""
+    with this.database.read() as connection:
+        given = outbox.with_staff(connection)
+    asked = [name for name, one in this.settings.channels.items() if kind_of(one.kind).polls]
+    for name in sorted({*asked, *(one.channel for one in given)}):
+        channel = channel_of(name) if channels is None or name in channels else None
+        if channel is not None:
+            poll(this.database, this.library, this.settings, channel, now=this.now, report=report)
+            staff.take_back(this, channel, [one for one in given if one.channel == name], report)

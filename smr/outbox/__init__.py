@@ -11,6 +11,7 @@ from smr.outbox.prune import prune
 from smr.outbox.put import COLUMNS, put
 from smr.outbox.rescue import Unknown, expire, rescue, send_again, settle_unknown, unknown_messages
 from smr.outbox.send import Begun, Stopped, Verdict, begin_sending, fate, release, renew
+from smr.outbox.staff import WithStaff, take_from_staff, with_staff
 from smr.outbox.settle import Onward, Settlement, go_on, settle
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Stopped",
     "Unknown",
     "Verdict",
+    "WithStaff",
     "begin_sending",
     "cancel",
     "channels_waiting",
@@ -40,5 +42,7 @@ __all__ = [
     "send_again",
     "settle",
     "settle_unknown",
+    "take_from_staff",
     "unknown_messages",
+    "with_staff",
 ]

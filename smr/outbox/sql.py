@@ -232,6 +232,7 @@ def with_staff() -> sa.Select[Any]:
             m.attempts,
             m.provider_id,
             m.settled_at,
+            m.expires_at,
         )
         .where(WITH_STAFF)
         .order_by(m.channel, m.bucket, m.message_id)

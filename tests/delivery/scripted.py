@@ -78,4 +78,5 @@ class ScriptedForMany(Scripted):
 def use(monkeypatch: pytest.MonkeyPatch, *channels: Scripted) -> None:
     """Have these channels stand in place of the file channels of their names."""
     by_name = {channel.name: channel for channel in channels}
-    monkeypatch.setattr(file, "KIND", Kind(file.FileSettings, lambda name, settings: by_name[name]))
+    kind = Kind(file.FileSettings, lambda name, settings: by_name[name], polls=True)
+    monkeypatch.setattr(file, "KIND", kind)
