@@ -1,7 +1,7 @@
-"""Messages that wait with staff longer than they should: taken back, and sent another way where there is one.
+"""Messages that wait with staff for too long: taken back, and sent another way where there is one.
 
-In: what a channel's staff have not confirmed. Out: cancelled where the guards say no by now, expired where it is
-too late, and queued for the step's next channel where staff had it for as long as `confirm_within` says.
+In: what a channel's staff have not confirmed. Out: cancelled where the guards say no by now, expired where
+it is too late, and queued for the step's next channel where staff had it as long as `confirm_within` says.
 Trap: a message is sent another way only once the provider has said that staff surely will not send it; where
 that cannot be asked, it stays with them.
 """

@@ -11,8 +11,8 @@ from smr.outbox.prune import prune
 from smr.outbox.put import COLUMNS, put
 from smr.outbox.rescue import Unknown, expire, rescue, send_again, settle_unknown, unknown_messages
 from smr.outbox.send import Begun, Stopped, Verdict, begin_sending, fate, release, renew
-from smr.outbox.staff import WithStaff, take_from_staff, with_staff
 from smr.outbox.settle import Onward, Settlement, go_on, settle
+from smr.outbox.staff import WithStaff, take_from_staff, with_staff
 
 __all__ = [
     "COLUMNS",

@@ -1,7 +1,7 @@
 """Messages that wait with staff: a person sends them in the end, and has not said so yet.
 
-In: which of them are to be let go of. Out: their state. Nothing here calls anybody; that staff surely will not
-send a message any more is for the caller to find out first.
+In: which of them are to be let go of. Out: their state. Nothing here calls anybody; that staff surely will
+not send a message any more is for the caller to find out first.
 """
 
 from __future__ import annotations
