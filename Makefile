@@ -42,6 +42,7 @@ crash: setup-test ## kills at every named point, on both databases, checked agai
 	$(BIN)/python -m tests.crash --full
 
 bench: setup-test ## speed, as ratios against hand-written references in the same run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 bench-timing: setup-test ## when supplies run out: smr beside what others do, on real purchases

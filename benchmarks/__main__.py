@@ -97,6 +97,7 @@ def _form(asked: argparse.Namespace) -> Form:
         imported=small if full else World(customers // 2, lines // 2),
         repeats=3,
         sample=min(5_000, customers),
+        queued=100_000 if full else 20_000,
         parts=tuple(asked.only or PARTS),
     )
 

@@ -1,7 +1,8 @@
 """smr burns down a queue of messages through a channel that does nothing; started as a process of its own.
 
-python -m benchmarks.queue_smr fill|drain URL COUNT. Guards are judged again, the `sending` record is durable,
-and the order is by priority and due time: everything delivery does but the call. Prints JSON.
+python -m benchmarks.queue_smr fill|drain URL COUNT. `drain` sends at most COUNT of what waits; prints JSON.
+Guards are judged again, the `sending` record is durable, and the order is by priority and due time:
+everything delivery does but the call.
 """
 
 from __future__ import annotations
@@ -135,8 +136,8 @@ def _tidy(database: Database) -> None:
             connection.exec_driver_sql(word)
 
 
-def drain(database: Database) -> dict[str, Any]:
-    """Send everything; messages a second, and the peak of memory."""
+def drain(database: Database, count: int) -> dict[str, Any]:
+    """Send that many, or what there is; how many were sent in how many seconds, and the peak of memory."""
     file.KIND = Kind(file.FileSettings, lambda name, settings: Nothing())
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "refill.yaml").write_text(PLAYBOOK, encoding="utf-8")
@@ -145,13 +146,21 @@ def drain(database: Database) -> dict[str, Any]:
         began = time.perf_counter()
         report = DeliveryReport()
         while True:
-            this = deliver(database, library, settings, now=NOON, owner=f"bench-{os.getpid()}", seconds=30)
+            this = deliver(
+                database,
+                library,
+                settings,
+                now=NOON,
+                owner=f"bench-{os.getpid()}",
+                limit=count - report.done,
+                seconds=30,
+            )
             report.add(this)
-            if not this.more:
+            if not this.more or report.done >= count:
                 break
         took = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"sent": report.count("sent"), "done": report.done, "seconds": took, "peak_mb": peak}
+    return {"done": report.count("sent"), "seconds": took, "peak_mb": peak}
 
 
 def main(what: str, url: str, count: str) -> None:
@@ -160,7 +169,7 @@ def main(what: str, url: str, count: str) -> None:
     if what == "fill":
         fill(database, int(count))
     else:
-        print(json.dumps(drain(database)))
+        print(json.dumps(drain(database, int(count))))
     database.close()
 
 

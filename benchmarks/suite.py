@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +32,7 @@ NOW = RUN_AT.isoformat()
 A_MINUTE_LATER = (RUN_AT + timedelta(minutes=1)).isoformat()
 DERIVED_AT = "2026-11-22T01:00:00+08:00"
 IMPORTED_AT = "2026-11-23T01:00:00+08:00"
-PARTS = ("import", "run", "evaluation", "growth", "backtest", "segments")
+PARTS = ("import", "run", "evaluation", "growth", "backtest", "segments", "queue")
 Tell = Callable[[str], None]
 BY_HAND = str(Path(__file__).with_name("by_hand.py"))
 
@@ -45,6 +46,7 @@ class Form:
     imported: World  # its lines are imported into an empty database
     repeats: int
     sample: int  # customers the ORM's loop is timed on
+    queued: int  # jobs in the queue
     parts: tuple[str, ...] = PARTS
 
 
@@ -78,9 +80,14 @@ class Bench:
 def measure(bench: Bench, tell: Tell) -> Iterator[Figure]:
     """All figures of one kind of database."""
     parts = bench.form.parts
+    if "queue" in parts:
+        tell("burning down a queue")
+        yield from queueing(bench)
     if "import" in parts:
         tell("importing into an empty database")
         yield from importing(bench)
+    if not set(parts) - {"queue", "import"}:
+        return
     tell(f"loading {bench.form.world.lines:,} lines")
     yield from loading(bench)
     if "run" in parts:
@@ -249,6 +256,60 @@ def sorting(bench: Bench) -> Iterator[Figure]:
     yield Figure("sorting after a change of 1 in 100, to all", share, "", 0.1, "most", note=note)
     note = f"{told['judged_by_clock']:,} judged in {told['day']:.2f} s"
     yield Figure("sorting a day later with no change, to all", told["day"] / told["again"], note=note)
+
+
+QUEUES = {"SQLite": ("raw",), "PostgreSQL": ("raw", "pgqueuer", "procrastinate")}
+"""By kind of database: what smr's outbox is compared with."""
+
+
+def queueing(bench: Bench) -> Iterator[Figure]:
+    """Jobs that do nothing, claimed and acknowledged durably: by hand, by two job queues, by smr's outbox."""
+    place, count = bench.place, bench.form.queued
+    rates: dict[str, float] = {}
+    for kind in QUEUES[place.kind]:
+        ran = _burned(bench, ["benchmarks.queue_references", kind], count)
+        rates[kind] = ran[0]["done"] / ran[0]["seconds"]
+        yield Figure(f"queue: {kind}", rates[kind], " jobs/s", note=f"{count:,} jobs")
+    one = _burned(bench, ["benchmarks.queue_smr"], count)
+    rate = count / one[0]["seconds"]
+    yield Figure(
+        "queue: smr", rate, " messages/s", note="guards judged again, each batch recorded before it is sent"
+    )
+    yield Figure("  its peak memory", one[0]["peak_mb"], " MB", 200.0, "most")
+    if place.kind == "SQLite":
+        yield Figure("  smr to by hand", rate / rates["raw"], "", 0.1)
+    else:
+        two = _burned(bench, ["benchmarks.queue_smr"], count, workers=2)
+        together = count / max(ran["seconds"] for ran in two)
+        yield Figure("  smr to procrastinate", rate / rates["procrastinate"], "×", 8.0)
+        yield Figure("  smr to PgQueuer", rate / rates["pgqueuer"], "", 0.6)
+        yield Figure("  two workers to one", together / rate, "×", 1.0, note=f"{together:,.0f} messages/s")
+    many = _burned(bench, ["benchmarks.queue_smr"], 10 * count, drained=count // 2)
+    note = f"with {10 * count:,} waiting: {many[0]['peak_mb']:.0f} MB"
+    yield Figure(
+        "  peak memory, ten times as many waiting",
+        many[0]["peak_mb"] / one[0]["peak_mb"],
+        "×",
+        1.2,
+        "most",
+        note=note,
+    )
+
+
+def _burned(
+    bench: Bench, module: list[str], count: int, *, workers: int = 1, drained: int | None = None
+) -> list[dict[str, Any]]:
+    """Fill a queue and burn it down by so many processes at once; what each tells."""
+    url = bench.place.create("queue")
+    name, *kind = module
+    python(["-m", name, *kind, "fill", url, str(count)])
+    drain = ["-m", name, *kind, "drain", url, str(drained or count)]
+    with ThreadPoolExecutor(workers) as pool:
+        told = [_told(ran) for ran in pool.map(python, [drain] * workers)]
+    bench.place.drop("queue")
+    done = sum(one["done"] for one in told)
+    _expect(done == (drained or count), f"{name} did {drained or count} jobs, and it did {done}")
+    return told
 
 
 def evaluating(bench: Bench, tell: Tell) -> Iterator[Figure]:

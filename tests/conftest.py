@@ -74,32 +74,80 @@ def postgres_url() -> Iterator[str]:
     stop_postgres(server, folder)
 
 
+class Server:
+    """A PostgreSQL, in which databases come and go."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        parts = sa.make_url(url).set(drivername="postgresql+psycopg")
+        self._admin = sa.create_engine(parts, isolation_level="AUTOCOMMIT")
+
+    def create(self, template: str = "template1") -> str:
+        """A new database like that one; its name."""
+        name = f"t_{uuid4().hex[:16]}"
+        with self._admin.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+        return name
+
+    def drop(self, name: str) -> None:
+        with self._admin.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    def url(self, name: str) -> str:
+        return str(sa.make_url(self._url).set(database=name).render_as_string(hide_password=False))
+
+    def close(self) -> None:
+        self._admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def server(postgres_url: str) -> Iterator[Server]:
+    """The running PostgreSQL."""
+    running = Server(postgres_url)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def with_tables(server: Server) -> Iterator[str]:
+    """A database with all tables, to be copied: that is ten times as quick as to make them."""
+    name = server.create()
+    _make_tables(server.url(name))
+    yield name
+    server.drop(name)
+
+
+def _make_tables(url: str) -> None:
+    made = open_database(url)
+    with made.write() as connection:
+        metadata.create_all(connection)
+        mark_current(connection)
+    made.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new, empty database: once a SQLite file, once a PostgreSQL database."""
+    """The URL of a new database: once a SQLite file, once a PostgreSQL database.
+
+    It is empty, unless the test asks for `database`, too.
+    """
+    filled = "database" in request.fixturenames
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/shop.db"
+        url = f"sqlite:///{tmp_path}/shop.db"
+        if filled:
+            _make_tables(url)
+        yield url
         return
-    server = request.getfixturevalue("postgres_url")
-    name = f"t_{uuid4().hex[:16]}"
-    admin = sa.create_engine(
-        server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
-    )
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    yield str(sa.make_url(server).set(database=name).render_as_string(hide_password=False))
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    server: Server = request.getfixturevalue("server")
+    name = server.create(request.getfixturevalue("with_tables") if filled else "template1")
+    yield server.url(name)
+    server.drop(name)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A new database with all tables."""
     opened = open_database(database_url)
-    with opened.write() as connection:
-        metadata.create_all(connection)
-        mark_current(connection)
     yield opened
     opened.close()
 

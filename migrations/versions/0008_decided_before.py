@@ -23,3 +23,8 @@ def upgrade() -> None:
         sa.CheckConstraint("bucket BETWEEN 0 AND 4095", name=op.f("undecided_customers_bucket_range")),
         sqlite_with_rowid=False,
     )
+
+
+def downgrade() -> None:
+    """Forget whom."""
+    op.drop_table("undecided_customers")
