@@ -35,6 +35,7 @@ IMPORTED_AT = "2026-11-23T01:00:00+08:00"
 PARTS = ("import", "run", "evaluation", "growth", "backtest", "segments", "queue")
 Tell = Callable[[str], None]
 BY_HAND = str(Path(__file__).with_name("by_hand.py"))
+IMPORT_BY_HAND = str(Path(__file__).with_name("import_by_hand.py"))
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,12 @@ def importing(bench: Bench) -> Iterator[Figure]:
     lines = world.history()
     write_csv(file, world, lines)
     config = bench.shop("import", live=False)
-    rates = []
+    rates, by_hand = [], []
     for _ in range(bench.form.repeats):
+        url = place.create("imported")
+        _make_tables(url)
+        load(url, world, purchases=False)
+        by_hand.append(len(lines) / python([IMPORT_BY_HAND, url, str(file)]).seconds)
         url = place.create("imported")
         _make_tables(url)
         load(url, world, purchases=False)
@@ -128,6 +133,9 @@ def importing(bench: Bench) -> Iterator[Figure]:
         "import of a history", rate, " lines/s", wanted, note=f"{len(lines):,} lines of CSV, by time"
     )
     yield Figure("  its peak memory", peak, " MB")
+    reference = sorted(by_hand)[len(by_hand) // 2]
+    yield Figure("  by hand, nothing checked", reference, " lines/s")
+    yield Figure("  smr to by hand", rate / reference)
 
 
 def walking(bench: Bench) -> Iterator[Figure]:
