@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from smr.errors import OperatorError, did_you_mean
 
 GROUP = "smr.channels"
-BUILT_IN = ("file", "webhook", "email")
+BUILT_IN = ("file", "webhook", "email", "broker")
 """Each is a folder of `smr/channels` whose `KIND` says what it is."""
 
 

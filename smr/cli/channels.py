@@ -13,8 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smr import clock, logs
-from smr.channels import Accepted, Outgoing, open_channel
-from smr.channels.protocol import Probing
+from smr.channels import Accepted, Closing, Outgoing, Probing, open_channel
 from smr.cli.say import facts, give_json, talk
 from smr.cli.shop import ConfigOption, JsonOption, Shop, open_shop
 from smr.errors import ChannelError, OperatorError, SmrError, StateError, did_you_mean
@@ -77,6 +76,9 @@ def test_channel(
         result = channel.send([_message(shop.settings, name, to, now)])[0]
     except ChannelError as error:
         raise StateError(f"{name} did not take it: {error} ({error.refusal.value})") from None
+    finally:
+        if isinstance(channel, Closing):
+            channel.close()
     if not isinstance(result, Accepted):
         raise StateError(f"{name} did not take it: {result.detail or result.refusal.value}")
     told = {"channel": name, "to": to, "accepted": True, "provider_id": result.provider_id}
@@ -167,9 +169,15 @@ def _opened(settings: Settings, name: str) -> tuple[str, str, str]:
     """Where the channel's messages go, how fast it may be, and what is wrong with it as it is set up."""
     try:
         channel = open_channel(name, settings)
-        rate = f"{channel.traits.rate.count} per {channel.traits.rate.span} s" if channel.traits.rate else "-"
+    except SmrError as error:
+        return "", "-", str(error)
+    rate = f"{channel.traits.rate.count} per {channel.traits.rate.span} s" if channel.traits.rate else "-"
+    try:
         if isinstance(channel, Probing):
             channel.probe()
     except SmrError as error:
         return "", "-", str(error)
+    finally:
+        if isinstance(channel, Closing):
+            channel.close()
     return channel.place, rate, ""

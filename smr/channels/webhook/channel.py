@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from smr import clock
+from smr.channels.document import document
 from smr.channels.http import Client, Reply
 from smr.channels.http.networks import networks
 from smr.channels.http.retry_after import retry_after
@@ -100,7 +101,7 @@ class WebhookChannel:
         try:
             # The time of the signature is the real one, or the endpoint would not believe it.
             at = clock.seconds(clock.now())
-            body = _body(self.name, message)
+            body = document(self.name, message)
             headers = {
                 "content-type": "application/json",
                 "user-agent": "smr",
@@ -114,26 +115,6 @@ class WebhookChannel:
         except (TypeError, ValueError):
             return Refused(Refusal.REJECTED, True, "the message holds what cannot be written")
         return _result(reply)
-
-
-def _body(channel: str, message: Outgoing) -> bytes:
-    content: dict[str, Any] = {
-        "message_id": message.message_id,
-        "channel": channel,
-        "customer_id": message.customer_id,
-        "address": message.address,
-        "playbook": message.playbook,
-        "step": message.step,
-        "purpose": message.purpose,
-        "subject": message.subject,
-        "text": message.text,
-        "html": message.html,
-        "attachments": list(message.attachments),
-        "attempt": message.attempt,
-    }
-    stamp = message.sent_at.isoformat().replace("+00:00", "Z")
-    whole = {"type": "message.send", "timestamp": stamp, "data": content}
-    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _result(reply: Reply) -> Result:
