@@ -41,7 +41,7 @@ MOVES: dict[ReceiptKind, tuple[S, frozenset[S]]] = {
 }
 """What each kind makes of a message, and from which states."""
 m = messages.c
-_SHOWN = (m.bucket, m.customer_id, m.message_id, m.channel, m.state, m.attempts, m.purpose)
+_SHOWN = (m.bucket, m.customer_id, m.message_id, m.channel, m.address, m.state, m.attempts, m.purpose)
 
 
 def take(
@@ -127,7 +127,8 @@ def _apply(
     message = _message(connection, channel, receipt)
     people = _people(connection, channel, receipt, message)
     if receipt.dead_address:
-        _bury(connection, channel, people, now)
+        gone = receipt.address if message is None else message.address
+        _bury(connection, channel, people, gone, now)
     if receipt.kind in REFUSALS:
         _refuse(connection, channel, people, receipt, now)
         return APPLIED if people else UNKNOWN_MESSAGE
@@ -178,11 +179,20 @@ def _people(connection: Connection, channel: str, receipt: Receipt, message: Any
     return [(row.bucket, row.customer_id) for row in connection.execute(owners)]
 
 
-def _bury(connection: Connection, channel: str, people: Sequence[tuple[int, str]], now: datetime) -> None:
+def _bury(
+    connection: Connection,
+    channel: str,
+    people: Sequence[tuple[int, str]],
+    address: str | None,
+    now: datetime,
+) -> None:
+    """Nothing arrives at this address any more; one that the customer has taken meanwhile is not meant."""
     a = addresses.c
     for bucket, customer_id in people:
-        where = (a.bucket == bucket, a.customer_id == customer_id, a.channel == channel)
-        connection.execute(sa.update(addresses).where(*where).values(undeliverable_since=now))
+        where = (a.bucket == bucket, a.customer_id == customer_id, a.channel == channel, a.address == address)
+        buried = sa.update(addresses).where(*where).values(undeliverable_since=now)
+        if connection.execute(buried).rowcount:
+            _mark(connection, bucket, customer_id, now)
 
 
 def _refuse(
@@ -192,7 +202,7 @@ def _refuse(
     receipt: Receipt,
     now: datetime,
 ) -> None:
-    """The customer's word, from this instant on; and a mark, for segments may ask for it."""
+    """The customer's word, from this instant on."""
     dialect = connection.dialect.name
     for bucket, customer_id in people:
         owner = {"bucket": bucket, "customer_id": customer_id}
@@ -205,8 +215,14 @@ def _refuse(
             "source": f"{channel}: {receipt.kind.value}",
         }
         connection.execute(insert_missing(dialect, consents), word)
-        mark = {**owner, "import_id": -clock.seconds(now), "bought_since": NEVER}
-        connection.execute(insert_missing(dialect, changed_customers), mark)
+        _mark(connection, bucket, customer_id, now)
+
+
+def _mark(connection: Connection, bucket: int, customer_id: str, now: datetime) -> None:
+    """This customer is to be judged again: segments and guards may ask for what a receipt has changed."""
+    owner = {"bucket": bucket, "customer_id": customer_id}
+    mark = {**owner, "import_id": -clock.seconds(now), "bought_since": NEVER}
+    connection.execute(insert_missing(connection.dialect.name, changed_customers), mark)
 
 
 def _move(connection: Connection, message: Any, target: S, receipt: Receipt, now: datetime) -> None:

@@ -9,7 +9,7 @@
       └── sending: surely not sent, tried again later
       └── unknown: asked, and the channel does not have it; or an operator's word
       └── failed, cancelled: an operator's word
-      └── undelivered, or declined by staff: the step's next channel
+      └── undelivered, declined by staff, or taken back from them: the step's next channel
 
     unknown ──▶ sent (the channel has it) | delivered | undelivered (a late receipt)
 
@@ -27,7 +27,7 @@ ARROWS: dict[S, frozenset[S]] = {
     S.QUEUED: frozenset({S.CLAIMED, S.CANCELLED, S.EXPIRED}),
     S.CLAIMED: frozenset({S.SENDING, S.QUEUED, S.CANCELLED, S.EXPIRED}),
     S.SENDING: frozenset({S.SENT, S.WITH_STAFF, S.FAILED, S.UNKNOWN, S.QUEUED}),
-    S.WITH_STAFF: frozenset({S.SENT, S.CANCELLED, S.EXPIRED}),
+    S.WITH_STAFF: frozenset({S.SENT, S.DELIVERED, S.UNDELIVERED, S.CANCELLED, S.EXPIRED}),
     S.SENT: frozenset({S.DELIVERED, S.UNDELIVERED}),
     S.UNKNOWN: frozenset({S.SENT, S.QUEUED, S.DELIVERED, S.UNDELIVERED}),
     S.FAILED: frozenset({S.QUEUED}),

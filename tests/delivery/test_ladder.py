@@ -36,7 +36,9 @@ def gone(batch: Sequence[Outgoing]) -> list[Result]:
     return [Refused(Refusal.UNREACHABLE, permanent=True, detail="not a friend any more") for _ in batch]
 
 
-def reach(database: Database, customer_id: str, channel: str, *, granted: bool = True) -> None:
+def reach(
+    database: Database, customer_id: str, channel: str, *, granted: bool = True, address: str = ""
+) -> None:
     owner = {"bucket": bucket_of(customer_id), "customer_id": customer_id, "channel": channel}
     said = {
         **owner,
@@ -45,7 +47,8 @@ def reach(database: Database, customer_id: str, channel: str, *, granted: bool =
         "granted": granted,
     }
     with database.write() as connection:
-        connection.execute(sa.insert(addresses).values(**owner, address=f"{channel}:{customer_id}"))
+        there = address or f"{channel}:{customer_id}"
+        connection.execute(sa.insert(addresses).values(**owner, address=there))
         connection.execute(sa.insert(consents).values(**said))
 
 

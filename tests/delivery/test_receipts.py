@@ -21,7 +21,7 @@ from smr.delivery import receipts
 from smr.events import MessageState as S
 from smr.playbook import load_library
 from smr.settings import Settings
-from smr.tables import addresses, consents, messages
+from smr.tables import addresses, changed_customers, consents, messages
 from smr.tables import receipts as table
 from tests.delivery.test_ladder import PLAYBOOK, reach
 from tests.outbox.rows import NOON, begin, claim, end_leases, message_id, queue_for, the_message
@@ -60,9 +60,9 @@ def about(customer_id: str, kind: K, receipt_id: str = "", **more: Any) -> Recei
     return Receipt(receipt_id or kind.value, kind, **given)
 
 
-@pytest.mark.parametrize("state", [S.SENT, S.UNKNOWN])
+@pytest.mark.parametrize("state", [S.SENT, S.UNKNOWN, S.WITH_STAFF])
 @pytest.mark.parametrize("kind", [K.DELIVERED, K.UNDELIVERED])
-def test_a_receipt_settles_what_was_sent_and_what_is_unknown(
+def test_a_receipt_settles_what_was_sent_what_is_unknown_and_what_is_with_staff(
     database: Database, tell: Any, state: S, kind: K
 ) -> None:
     queue_for(database, ["ana"])
@@ -88,6 +88,16 @@ def test_told_twice_is_told_once(database: Database, tell: Any) -> None:
     go(database, "ana", S.SENT)
     assert tell(about("ana", K.DELIVERED), about("ana", K.DELIVERED)) == {"applied": 1, "told_before": 1}
     assert tell(about("ana", K.DELIVERED)) == {"told_before": 1}
+
+
+def test_of_one_receipt_id_the_first_word_counts(database: Database, tell: Any) -> None:
+    queue_for(database, ["ana"])
+    go(database, "ana", S.SENT)
+    assert tell(about("ana", K.DELIVERED, "r1"), about("ana", K.OPTED_OUT, "r1")) == {
+        "applied": 1,
+        "told_before": 1,
+    }
+    assert the_message(database, "ana").state == "delivered"
 
 
 @pytest.mark.parametrize("order", list(permutations([K.SENT, K.DELIVERED, K.UNDELIVERED])))
@@ -146,6 +156,38 @@ def test_an_opt_out_by_address_alone_finds_who_has_it(database: Database, tell: 
     assert tell(gone) == {"applied": 1}
     with database.read() as connection:
         assert connection.scalar(sa.select(addresses.c.undeliverable_since)) == NOON
+
+
+def buried(database: Database) -> datetime | None:
+    with database.read() as connection:
+        found: datetime | None = connection.scalar(sa.select(addresses.c.undeliverable_since))
+        return found
+
+
+def marked(database: Database) -> list[str]:
+    with database.read() as connection:
+        return list(connection.scalars(sa.select(changed_customers.c.customer_id)))
+
+
+def test_an_address_that_is_dead_is_not_written_to_and_its_customer_is_judged_again(
+    database: Database, tell: Any
+) -> None:
+    queue_for(database, ["ana"])
+    reach(database, "ana", "wecom", address="wx_ana")
+    go(database, "ana", S.SENT)
+    tell(about("ana", K.UNDELIVERED, dead_address=True))
+    assert buried(database) == NOON
+    assert marked(database) == ["ana"]
+
+
+def test_an_address_that_ana_has_taken_meanwhile_is_not_taken_for_dead(database: Database, tell: Any) -> None:
+    queue_for(database, ["ana"])
+    reach(database, "ana", "wecom", address="wx_ana_new")
+    go(database, "ana", S.SENT)
+    tell(about("ana", K.UNDELIVERED, dead_address=True))
+    assert the_message(database, "ana").state == "undelivered"
+    assert buried(database) is None
+    assert marked(database) == []
 
 
 def test_what_was_not_delivered_goes_to_the_next_channel_once(database: Database, tell: Any) -> None:
