@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,33 +11,19 @@ import pytest
 
 from smr.channels import Accepted, Refused, open_channel
 from smr.channels.email.channel import EmailChannel
-from smr.channels.email.mail import message_of, token
+from smr.channels.email.mail import message_in, message_of, name, token
 from smr.errors import ChannelError, FaultsError, Refusal
 from smr.settings import Settings, load_settings
 from tests.channels.conformance import Conformance, message
 from tests.providers.smtp import PASSWORD, USER
-from tests.providers.start import Provider, started
+from tests.providers.start import Provider, under_tls
 
 KEY = "a key for links of 32 characters"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("certificate")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = [str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run([*command, *files, *names], check=True, capture_output=True)
-    return folder
-
-
 @pytest.fixture
-def provider(tmp_path: Path, certificate: Path) -> Iterator[Provider]:
-    folder = tmp_path / "mail"
-    folder.mkdir()
-    for name in ("key.pem", "cert.pem"):
-        (folder / name).write_bytes((certificate / name).read_bytes())
-    with started("smtp", folder) as running:
+def provider(tmp_path: Path) -> Iterator[Provider]:
+    with under_tls("smtp", tmp_path / "mail") as running:
         yield running
 
 
@@ -153,7 +138,7 @@ def test_a_mail_has_text_and_html_and_the_headers_of_one_click(provider: Provide
     assert opened(provider).send([rich]) == [Accepted()]
     (mail,) = provider.log()
     headers = mail["headers"]
-    assert headers["Message-ID"] == f"<{rich.message_id}@shop.example>"
+    assert headers["Message-ID"] == f"<{name(KEY, 'email', rich.message_id)}@shop.example>"
     assert headers["From"] == "小林的店 <post@shop.example>"
     assert headers["To"] == "member7@example.com"
     assert headers["Subject"] == "补货提醒"
@@ -178,6 +163,22 @@ def test_a_link_is_known_by_its_signature_only() -> None:
     other = message(2).message_id
     assert message_of(KEY, "email", other + made[32:]) is None
     assert message_of(KEY, "email", re.sub(".$", "", made)) is None
+
+
+def test_a_mail_of_ours_is_known_by_its_signed_message_id_or_by_its_link() -> None:
+    ours, other = message(1).message_id, message(2).message_id
+    named = f"<{name(KEY, 'email', ours)}@shop.example>"
+    assert message_in(KEY, "email", named) == ours
+    assert message_in(KEY, "email", f"<https://s.example/u/{token(KEY, 'email', ours)}>") == ours
+    for strange in (named.replace(ours, other), f"<{ours}@shop.example>", named[:20], ""):
+        assert message_in(KEY, "email", strange) is None
+    assert message_in(KEY, "other", named) is None
+
+
+def test_a_long_name_of_a_shop_keeps_its_message_id_whole(provider: Provider) -> None:
+    long = f"a <post@{'shop.' * 12}example>"
+    assert opened(provider, sender=long).send([message(1)]) == [Accepted()]
+    assert message_in(KEY, "email", provider.log()[0]["headers"]["Message-ID"]) == message(1).message_id
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The email channel: SMTP under TLS, text and HTML, unsubscribing by one click.
 
 Each mail carries a link to a page where its reader can refuse further ones, and the headers by which mailbox
-providers do it for them (RFC 8058). What the server says at each stage is read for what it is.
+providers do it for them (RFC 8058). What the server says at each stage is read for what it is. Where the
+settings name the mailbox to which bounces go, that is read as well.
 """
 
 from __future__ import annotations
@@ -14,11 +15,43 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from smr.channel_kinds import Kind
-from smr.notation import Whole
-from smr.settings import ChannelSettings, Settings
+from smr.notation import ShortSpan, Whole
+from smr.settings import ChannelSettings, Part, Settings
 from smr.typed import UnfitValueError
 
 LEAST_KEY = 32
+
+
+class BouncesSettings(Part):
+    """The mailbox to which the sender's bounces go."""
+
+    host: str = Field(description="the IMAP server")
+    port: Whole = Field(993, ge=1, le=65_535, description="993 for tls, 143 for starttls")
+    tls: Literal["tls", "starttls"] = Field(
+        "tls", description="tls: encrypted from the start; starttls: begin in the clear, then encrypt"
+    )
+    username: str = Field(description="to log in with")
+    password: SecretStr = Field(description="to log in with")
+    folder: str = Field("INBOX", description="where the bounces lie; nothing in it is marked or deleted")
+    every: ShortSpan = Field(300, ge=10, description="how often it is looked into")
+
+    @field_validator("username", "folder")
+    @classmethod
+    def _sayable(cls, value: str) -> str:
+        return _printable(value)
+
+    @field_validator("password")
+    @classmethod
+    def _secret_sayable(cls, value: SecretStr) -> SecretStr:
+        _printable(value.get_secret_value())
+        return value
+
+
+def _printable(value: str) -> str:
+    """A word that can be said to an IMAP server."""
+    if not value or not value.isascii() or not value.isprintable():
+        raise UnfitValueError("bad_text", "IMAP takes letters, digits and signs of ASCII only")
+    return value
 
 
 class EmailSettings(ChannelSettings):
@@ -39,6 +72,7 @@ class EmailSettings(ChannelSettings):
         description="where the daemon's pages are reached from outside: https://smr.shop.example"
     )
     unsubscribe_key: SecretStr = Field(description="at least 32 characters; signs the links")
+    bounces: BouncesSettings | None = Field(None, description="the mailbox to which the sender's bounces go")
 
     @field_validator("sender", "reply_to")
     @classmethod
@@ -72,11 +106,15 @@ class EmailSettings(ChannelSettings):
 
 
 def _open(name: str, settings: Settings) -> Any:
+    from smr.channels.email.bounces import EmailWithBounces
     from smr.channels.email.channel import EmailChannel
 
+    stated = settings.channel(name)
+    if isinstance(stated, EmailSettings) and stated.bounces is not None:
+        return EmailWithBounces(name, settings, stated.bounces)
     return EmailChannel(name, settings)
 
 
-KIND = Kind(settings=EmailSettings, open=_open)
+KIND = Kind(settings=EmailSettings, open=_open, polls=True)
 
-__all__ = ["KIND", "EmailSettings"]
+__all__ = ["KIND", "BouncesSettings", "EmailSettings"]

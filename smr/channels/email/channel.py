@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from email.utils import parseaddr
 
 from smr.channels.email import EmailSettings
-from smr.channels.email.mail import mail, message_of, token
+from smr.channels.email.mail import mail, message_of, name, token
 from smr.channels.protocol import Accepted, Outgoing, Refused, Result, Traits, UnknownPolicy
 from smr.channels.traits import as_set
 from smr.crash_points import reached
@@ -89,7 +89,13 @@ class EmailChannel:
         ending = f"{self.name}/{token(self._key, self.name, message.message_id)}"
         link = f"{self._stated.unsubscribe_url}/unsubscribe/{ending}"
         try:
-            made = mail(message, sender=self._stated.sender, reply_to=self._stated.reply_to, link=link)
+            made = mail(
+                message,
+                sender=self._stated.sender,
+                reply_to=self._stated.reply_to,
+                named=name(self._key, self.name, message.message_id),
+                link=link,
+            )
             content = made.as_bytes()
         except (ValueError, TypeError, LookupError, AttributeError):
             return Refused(Refusal.REJECTED, True, "the message cannot be written as a mail")

@@ -1,4 +1,8 @@
-"""A message as a mail, and the link by which its reader refuses further ones. Nothing is sent here."""
+"""A message as a mail, and the link by which its reader refuses further ones. Nothing is sent here.
+
+A mail names its message twice, each time signed: in its Message-ID, which comes back with a bounce, and in
+its link. Some providers put a Message-ID of their own in the place of ours; the link stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from smr.channels.protocol import Outgoing
 
 REFUSE = "不想再收到?退订 Unsubscribe"
 _TOKEN = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{40})")
+_NAME = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{16})")
 
 
 def token(key: str, channel: str, message_id: str) -> str:
@@ -30,20 +35,36 @@ def message_of(key: str, channel: str, given: str) -> str | None:
     return found[1]
 
 
-def _mac(key: str, channel: str, message_id: str) -> str:
-    signed = f"unsubscribe\n{channel}\n{message_id}".encode()
+def name(key: str, channel: str, message_id: str) -> str:
+    """What stands before the @ of a Message-ID: the message's id, signed."""
+    return f"{message_id}.{_mac(key, channel, message_id, 'name')[:16]}"
+
+
+def message_in(key: str, channel: str, header: str) -> str | None:
+    """The message of ours that a header of a mail names, be it by its Message-ID or by its link."""
+    for found in _TOKEN.finditer(header):
+        if message_of(key, channel, found[0]) is not None:
+            return found[1]
+    for found in _NAME.finditer(header):
+        if hmac.compare_digest(found[0], name(key, channel, found[1])):
+            return found[1]
+    return None
+
+
+def _mac(key: str, channel: str, message_id: str, what: str = "unsubscribe") -> str:
+    signed = f"{what}\n{channel}\n{message_id}".encode()
     return hmac.new(key.encode(), signed, sha256).hexdigest()[:40]
 
 
-def mail(message: Outgoing, *, sender: str, reply_to: str | None, link: str) -> EmailMessage:
+def mail(message: Outgoing, *, sender: str, reply_to: str | None, named: str, link: str) -> EmailMessage:
     """The mail. Raises ValueError for an address or a subject that cannot stand in a header."""
-    name, address = parseaddr(sender)
+    shown, address = parseaddr(sender)
     made = EmailMessage(policy=policy.SMTP)
-    made["From"] = Address(name, addr_spec=address)
+    made["From"] = Address(shown, addr_spec=address)
     made["To"] = Address(addr_spec=message.address)
     made["Subject"] = message.subject or message.text.strip().split("\n")[0][:60]
     made["Date"] = format_datetime(message.sent_at)
-    made["Message-ID"] = f"<{message.message_id}@{address.rpartition('@')[2]}>"
+    made["Message-ID"] = f"<{named}@{address.rpartition('@')[2]}>"
     if reply_to is not None:
         made["Reply-To"] = reply_to
     made["List-Unsubscribe"] = f"<{link}>"
