@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smr import clock, logs
-from smr.channels import Accepted, Closing, Outgoing, Probing, open_channel
+from smr.channels import Accepted, Channel, Closing, Outgoing, Probing, open_channel
 from smr.cli.say import facts, give_json, talk
 from smr.cli.shop import ConfigOption, JsonOption, Shop, open_shop
 from smr.errors import ChannelError, OperatorError, SmrError, StateError, did_you_mean
@@ -58,19 +58,25 @@ def channels(context: typer.Context, config: ConfigOption = None, as_json: JsonO
 @app.command("test")
 def test_channel(
     name: Name,
-    to: Annotated[str, typer.Option("--to", help="Your own address on this channel.")],
+    to: Annotated[
+        str | None, typer.Option("--to", help="Your own address on this channel; without it nothing is sent.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send one message by the real path: the channel's own settings, its provider, your address.
 
-    Nothing is written into the outbox. Exit code 1 where the channel does not take it.
+    Without --to, only connect and say who we are, where the channel is able to. Nothing is written into the
+    outbox. Exit code 1 where the channel does not take it or does not let us in.
     """
     shop = open_shop(config)
     if not shop.settings.is_channel(name):
         hint = did_you_mean(name, shop.settings.channel_names)
         raise OperatorError(f"there is no channel {name!r}; {hint}")
     channel = open_channel(name, shop.settings)
+    if to is None:
+        _probe(channel, as_json)
+        return
     now = clock.now()
     try:
         result = channel.send([_message(shop.settings, name, to, now)])[0]
@@ -88,6 +94,26 @@ def test_channel(
     known = f", which calls it {result.provider_id}" if result.provider_id else ""
     facts.print(f"{name}: accepted by {channel.place}{known}", markup=False)
     talk.print("Look whether it has arrived; that it was accepted is all smr can see.")
+
+
+def _probe(channel: Channel, as_json: bool) -> None:
+    """Connect and say who we are; nothing is sent."""
+    if not isinstance(channel, Probing):
+        raise OperatorError(
+            f"{channel.name} cannot be tried without sending; give your own address on it with --to ADDRESS"
+        )
+    try:
+        channel.probe()
+    except ChannelError as error:
+        raise StateError(f"{channel.name} does not let us in: {error} ({error.refusal.value})") from None
+    finally:
+        if isinstance(channel, Closing):
+            channel.close()
+    if as_json:
+        give_json({"channel": channel.name, "let_in": True, "sent": False, "place": channel.place})
+        return
+    facts.print(f"{channel.name}: {channel.place} lets us in; nothing was sent", markup=False)
+    talk.print("To send yourself a message, add --to ADDRESS.")
 
 
 def _message(settings: Settings, name: str, to: str, now: datetime) -> Outgoing:
