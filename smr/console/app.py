@@ -4,7 +4,8 @@ In: a `Site`. Out: an ASGI application. Each section is a function that takes th
 section is added by naming it in `SECTIONS`. Endpoints are plain functions where they read the database
 (they run in a thread) and `async` only where they do not.
 For every request: a body of at most a megabyte, headers that keep a page in its frame, and a JSON answer
-without details where an endpoint breaks; the details are logged.
+without details where an endpoint breaks; the details are logged. While the database is away the answer is 503
+with Retry-After: who brings a receipt brings it again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,10 +24,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smr import logs
 from smr.console import callbacks, health, metrics, unsubscribe
 from smr.console.site import Site
+from smr.errors import DatabaseRefusedError
 from smr.events import Event
 
 MOST_BYTES = 1_000_000
 """Largest body of a request."""
+RETRY_AFTER = 30
+"""Seconds after which to ask again, while the database is away."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -49,7 +53,12 @@ def build(site: Site, sections: Sequence[Section] = SECTIONS) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Limits)],
-        exception_handlers={HTTPException: _refused, Exception: _broken},
+        exception_handlers={
+            HTTPException: _refused,
+            DatabaseRefusedError: _away,
+            ClientDisconnect: _gone,
+            Exception: _broken,
+        },
     )
     app.state.site = site
     return app
@@ -61,6 +70,17 @@ def _refused(_request: Request, error: Exception) -> Response:
     detail = error.detail if isinstance(error, HTTPException) else ""
     headers = error.headers if isinstance(error, HTTPException) else None
     return JSONResponse({"status": status, "title": detail}, status, headers=headers)
+
+
+def _away(_request: Request, _error: Exception) -> Response:
+    """Nothing was stored; the same may be brought again."""
+    answer = {"status": 503, "title": "the database does not answer; try again"}
+    return JSONResponse(answer, 503, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+def _gone(_request: Request, _error: Exception) -> Response:
+    """The client went before it had brought all; nobody reads this."""
+    return Response(status_code=400)
 
 
 def _broken(request: Request, error: Exception) -> Response:

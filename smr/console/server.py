@@ -1,18 +1,58 @@
 """Serving the application from a thread, beside the daemon's duties.
 
-In: an application and an address. Out: a thread that answers until `stop`. Requests under way are finished.
+In: an application and an address. Out: a thread that answers until `stop`. Requests under way are finished. A
+client that has not brought its request in half a minute is left, so that a hundred slow ones do not keep the
+others out.
 Trap: signals belong to the process's main thread; the server takes none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from smr.errors import OperatorError
+
+PATIENCE = 30.0
+"""Seconds in which a client must have brought its whole request."""
+
+
+class Patient(H11Protocol):
+    """One connection, for as long as its client does not dawdle."""
+
+    _look: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there: its first request is waited for."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        if self._look is not None:
+            self._look.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """It was answered: the next request is waited for."""
+        self._wait()
+        super().on_response_complete()
+
+    def _wait(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+        self._look = self.loop.call_later(PATIENCE, self._leave)
+
+    def _leave(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
+            self._wait()  # the answer is being made
+        else:
+            self.transport.close()
 
 
 class Server:
@@ -23,7 +63,7 @@ class Server:
             app,
             lifespan="off",
             ws="none",
-            http="h11",
+            http=Patient,
             loop="asyncio",
             access_log=False,
             log_config=None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from smr.console import Server, Site, build
+from smr.console import Server, Site, build, server
 from smr.console.app import SECTIONS
 from smr.console.site import Condition
 from smr.database import Database, open_database
@@ -35,15 +36,15 @@ def site(shop: Database, **condition: Any) -> Site:
 @contextmanager
 def served(of: Site, *more: Any) -> Iterator[HTTPConnection]:
     """The application on a free port."""
-    server = Server(build(of, [*SECTIONS, *more]), "127.0.0.1", 0, grace=2)
-    server.start()
-    host, port = server.address.split(":")
+    serving = Server(build(of, [*SECTIONS, *more]), "127.0.0.1", 0, grace=2)
+    serving.start()
+    host, port = serving.address.split(":")
     connection = HTTPConnection(host, int(port), timeout=20)
     try:
         yield connection
     finally:
         connection.close()
-        server.stop(5)
+        serving.stop(5)
 
 
 def ask(
@@ -135,7 +136,11 @@ def _echo(_site: Site) -> list[BaseRoute]:
     def broken(_request: Request) -> Response:
         raise ValueError("张三 13800138000 bought this")
 
-    return [Route("/echo", echo, methods=["POST"]), Route("/broken", broken)]
+    def slow(_request: Request) -> Response:
+        time.sleep(0.5)
+        return PlainTextResponse("slow")
+
+    return [Route("/echo", echo, methods=["POST"]), Route("/broken", broken), Route("/slow", slow)]
 
 
 def test_a_section_adds_its_routes(sqlite_database: Database) -> None:
@@ -165,6 +170,124 @@ def test_a_body_that_does_not_say_how_long_it_is_ends_at_a_megabyte(sqlite_datab
         except (BrokenPipeError, ConnectionResetError):
             pass
         assert connection.getresponse().status == 413
+
+
+@contextmanager
+def raw(connection: HTTPConnection) -> Iterator[socket.socket]:
+    """A bare connection to the same place."""
+    with socket.create_connection((connection.host, connection.port), timeout=20) as wire:
+        yield wire
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/../../etc/passwd",
+        "/health/%2e%2e/%2e%2e/etc/passwd",
+        "/receipts/%00",
+        "/receipts/" + "x" * 10_000,
+        "/receipts/%ff%fe",
+        "/unsubscribe/email/../config.yaml",
+        "/unsubscribe/email/%0d%0aSet-Cookie:x",
+        "//evil.example/health/live",
+        "/static/../config.yaml",
+        "/health/live/",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_path_that_leads_nowhere_is_not_found(sqlite_database: Database, method: str, path: str) -> None:
+    with served(site(sqlite_database)) as connection:
+        connection.request(method, path, b"")
+        answer = connection.getresponse()
+        told = answer.read().decode()
+        assert answer.status in (404, 405, 307)
+        assert "evil" not in answer.headers.get("Location", "").removeprefix(
+            f"http://127.0.0.1:{connection.port}"
+        )
+        assert "Set-Cookie" not in answer.headers
+        assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/health/live"),
+        ("DELETE", "/metrics"),
+        ("GET", "/receipts/webhook"),
+        ("PUT", "/receipts/webhook"),
+        ("TRACE", "/health/ready"),
+        ("PATCH", "/unsubscribe/email/x"),
+        ("BREW", "/health/live"),
+    ],
+)
+def test_a_method_that_a_page_does_not_have_is_refused(
+    sqlite_database: Database, method: str, path: str
+) -> None:
+    with served(site(sqlite_database)) as connection:
+        connection.request(method, path, headers={"X-HTTP-Method-Override": "GET"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 405
+        assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"rubbish\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /health/live HTTP/1.1\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 200_000,
+        b"POST /receipts/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"POST /receipts/x HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /receipts/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=["rubbish", "TLS", "no host", "endless header", "two lengths", "minus", "no chunk"],
+)
+def test_what_is_no_request_is_answered_400_and_the_next_client_is_served(
+    sqlite_database: Database, said: bytes
+) -> None:
+    with served(site(sqlite_database)) as connection:
+        with raw(connection) as wire:
+            wire.sendall(said)
+            wire.shutdown(socket.SHUT_WR)
+            assert wire.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 404")
+        assert ask(connection, "/health/live")[0] == 200
+
+
+def test_a_hundred_slow_clients_are_left_and_the_others_are_served(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PATIENCE", 0.5)
+    with served(site(sqlite_database), _echo) as connection, ExitStack() as slow:
+        wires = [slow.enter_context(raw(connection)) for _ in range(100)]
+        for number, wire in enumerate(wires):
+            begun = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhel"
+            wire.sendall((b"", b"GET /hea", begun)[number % 3])
+        for wire in wires:
+            with suppress(ConnectionResetError):
+                while wire.recv(1_000):
+                    pass
+        assert ask(connection, "/health/live")[0] == 200
+
+
+def test_a_client_that_brings_one_byte_at_a_time_is_left(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PATIENCE", 0.3)
+    with served(site(sqlite_database)) as connection, raw(connection) as wire, suppress(OSError):
+        for _ in range(100):
+            wire.sendall(b"G")
+            time.sleep(0.02)
+        pytest.fail("it was never left")
+
+
+def test_an_answer_that_takes_long_is_waited_for(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PATIENCE", 0.1)
+    with served(site(sqlite_database), _echo) as connection:
+        assert ask(connection, "/slow") == (200, "slow")
 
 
 def test_what_breaks_is_answered_without_details(sqlite_database: Database) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from smr.channels.email.mail import token
 from smr.console.site import Site
-from smr.database import Database
+from smr.database import Database, open_database
 from smr.playbook.model import Library
 from smr.settings import Settings
 from smr.tables import consents
@@ -49,16 +49,18 @@ class Client:
 KEY = "a key for links of 32 characters"
 
 
+ENTRY = {
+    "kind": "email",
+    "host": "localhost",
+    "sender": "post@shop.example",
+    "unsubscribe_url": "https://smr.shop.example",
+    "unsubscribe_key": KEY,
+}
+
+
 @pytest.fixture
 def client(database: Database, tmp_path: Path) -> Any:
-    entry = {
-        "kind": "email",
-        "host": "localhost",
-        "sender": "post@shop.example",
-        "unsubscribe_url": "https://smr.shop.example",
-        "unsubscribe_key": KEY,
-    }
-    settings = Settings.model_validate({"channels": {"email": entry, "sms": {"kind": "file"}}})
+    settings = Settings.model_validate({"channels": {"email": ENTRY, "sms": {"kind": "file"}}})
     with served(Site(database, lambda: settings, lambda: Library(tmp_path))) as connection:
         yield Client(connection)
 
@@ -99,6 +101,18 @@ def test_the_page_tells_nothing_about_the_customer(database: Database, client: A
     queue_for(database, ["ana"], channel="email")
     page = client.get(f"/unsubscribe/email/{token(KEY, 'email', message_id('ana'))}").text
     assert "ana" not in page.replace("unsubscribe", "")
+
+
+def test_while_the_database_is_away_a_refusal_is_asked_for_again_and_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "gone.db").write_bytes(b"this is no database, and long enough to be seen as none" * 20)
+    settings = Settings.model_validate({"channels": {"email": ENTRY}})
+    gone = Site(open_database(f"sqlite:///{tmp_path}/gone.db"), lambda: settings, lambda: Library(tmp_path))
+    with served(gone) as connection:
+        connection.request("POST", f"/unsubscribe/email/{token(KEY, 'email', message_id('ana'))}", b"")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+        assert "database" in answer.read().decode()
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_receipts_are_taken_only_from_channels_that_have_them(client: Any) -> None:
