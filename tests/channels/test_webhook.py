@@ -259,13 +259,15 @@ def test_unknown_and_missing_keys_are_named_with_their_place(tmp_path: Path) -> 
     assert "the keys url, secret are missing" in str(caught.value)
 
 
-def receipt_call(told: dict[str, Any], *, at: datetime = NOW, key: bytes = KEY) -> Call:
-    body = json.dumps(told).encode()
+def receipt_call(
+    told: Any, *, at: datetime = NOW, key: bytes = KEY, receipt_id: str = "r1", **changed: str
+) -> Call:
+    body = told if isinstance(told, bytes) else json.dumps(told).encode()
     stamp = seconds(at)
     headers = {
-        "webhook-id": "r1",
-        "webhook-timestamp": str(stamp),
-        "webhook-signature": sign([key], "r1", stamp, body),
+        "webhook-id": receipt_id,
+        "webhook-timestamp": changed.get("stamp", str(stamp)),
+        "webhook-signature": changed.get("signature", sign([key], receipt_id, stamp, body)),
     }
     return Call("POST", "", "", headers, body)
 
@@ -281,11 +283,23 @@ def test_the_endpoint_may_tell_what_became_of_a_message() -> None:
     assert receipt.at == datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
+def test_while_a_secret_is_replaced_one_good_signature_of_two_is_enough() -> None:
+    told = {"type": "message.delivered", "data": {"message_id": "m1"}, "timestamp": "2026-11-23T03:00:00Z"}
+    stamp, body = seconds(NOW), json.dumps(told).encode()
+    both = f"{sign([b'x' * 32], 'r1', stamp, body)} v1a,unknown {sign([KEY], 'r1', stamp, body)}"
+    assert len(opened(1).receive(receipt_call(told, signature=both), NOW)) == 1
+
+
 @pytest.mark.parametrize(
     ("call", "status"),
     [
         (receipt_call({"type": "message.delivered", "data": {}}, key=b"x" * 32), 401),
         (receipt_call({"type": "message.delivered", "data": {}}, at=NOW - timedelta(minutes=6)), 401),
+        (receipt_call({"type": "message.delivered", "data": {}}, at=NOW + timedelta(minutes=6)), 401),
+        *((receipt_call({}, stamp=odd), 401) for odd in ("", "soon", "-1", "9" * 40, "1e9", "١٢٣")),
+        *((receipt_call({}, receipt_id=odd), 401) for odd in ("", "r.1", "r\n1", "r" * 300, "é")),
+        *((receipt_call({}, signature=odd), 401) for odd in ("", "v1,", "v1a,abc", "v9,abc", "v1,é", ", ,")),
+        *((receipt_call(odd), 422) for odd in (b"", b"null", b"[]", b"{", b"NaN", b"\xff", b"[" * 60_000)),
         (Call("POST", "", "", {}, b"{}"), 401),
         (receipt_call({"type": "message.exploded", "data": {}}), 422),
         (receipt_call({"type": "message.delivered"}), 422),

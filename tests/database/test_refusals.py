@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
 
 from smr.database import Database, engine, open_database
-from smr.errors import StateError
+from smr.errors import OperatorError, StateError
 from smr.tables import staff
 from tests.fresh import fresh_postgresql
 
@@ -28,6 +30,11 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "shop.db").write_text("not a database, but long enough to look at " * 50)
     with pytest.raises(StateError, match=r"shop\.db is not a SQLite database"):
         _read(open_database(f"sqlite:///{tmp_path}/shop.db"))
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match=r"database_path: the folder .* does not exist"):
+        _read(open_database(f"sqlite:///{tmp_path}/nowhere/shop.db"))
 
 
 def test_a_damaged_file_is_told(sqlite_database: Database, tmp_path: Path) -> None:
@@ -61,6 +68,29 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(sqlite_database: Databa
         _write(sqlite_database)
     with sqlite_database.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(staff)) == 0
+
+
+def test_a_deadlock_ends_one_of_the_two_and_says_that_nothing_was_lost(postgres_url: str) -> None:
+    with fresh_postgresql(postgres_url) as database:
+        with database.write() as connection:
+            staff.create(connection)
+            connection.execute(staff.insert(), [{"staff_id": "小林"}, {"staff_id": "小王"}])
+        both_hold_one = Barrier(2, timeout=20)
+
+        def rename(first: str, second: str) -> str:
+            try:
+                with database.write() as connection:
+                    connection.execute(sa.update(staff).where(staff.c.staff_id == first).values(name="x"))
+                    both_hold_one.wait()
+                    connection.execute(sa.update(staff).where(staff.c.staff_id == second).values(name="y"))
+            except StateError as error:
+                return str(error)
+            return "done"
+
+        with ThreadPoolExecutor(2) as pool:
+            said = sorted(pool.map(rename, ("小林", "小王"), ("小王", "小林")))
+        assert said[0] == "done"
+        assert "waited for another one. Nothing was lost; run it again" in said[1]
 
 
 def test_a_read_only_file_is_told(sqlite_database: Database) -> None:

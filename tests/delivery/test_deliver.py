@@ -134,6 +134,16 @@ def test_expired_and_cancelled_messages_are_never_sent(database: Database, tmp_p
     assert received(tmp_path / "out") == []
 
 
+def test_a_call_that_may_take_longer_than_messages_are_held_is_a_fault_and_nothing_is_sent(
+    database: Database, tmp_path: Path
+) -> None:
+    queue_for(database, ["ana"])
+    slow = settings_for(tmp_path / "out", channels={"wecom": {"timeout": "120"}})
+    report = deliver_all(database, tmp_path / "out", settings=slow)
+    assert states(database) == {"ana": "queued"}
+    assert "must be shorter than the 120 s for which a message is held" in report.troubles["wecom"]
+
+
 def test_messages_of_a_channel_that_is_not_configured_wait_and_are_reported(
     database: Database, tmp_path: Path
 ) -> None:

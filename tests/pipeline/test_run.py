@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -317,6 +317,24 @@ steps: [{name: wish, send: 2d before date, message: happy}]
     assert run(database, known, days=1).queued == 1
     assert run(database, known, days=2).queued == 0
     assert run(database, known, days=366).queued == 1
+
+
+def test_a_birthday_on_the_29th_of_february_is_the_28th_in_other_years(
+    database: Database, shop: World
+) -> None:
+    birthday = """
+name: birthday
+status: live
+trigger: {date: {field: birthday}}
+steps: [{name: wish, send: on due, message: happy}]
+"""
+    shop.customer("ana", addresses=BOTH, consent=True, birthday="2000-02-29")
+    put(database, shop)
+    known = library(birthday)
+    run(database, known)
+    days = [date(2027, 2, 27), date(2027, 2, 28), date(2028, 2, 28), date(2028, 2, 29)]
+    queued_on = [run(database, known, days=(day - NOW.date()).days).queued for day in days]
+    assert queued_on == [0, 1, 0, 1]
 
 
 def test_members_and_stages_follow_the_facts(database: Database, shop: World) -> None:

@@ -121,6 +121,21 @@ def test_a_value_stays_on_its_line(text: str) -> None:
     assert not any(ord(letter) < 32 or letter in "\u2028\u2029\u202e\u200f\x7f\x85" for letter in shown)
 
 
+class FullDisk(StringIO):
+    """Where nothing more can be written."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(
+    lines: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", FullDisk())
+    logs.set_up(FullDisk(), as_json=True)
+    logs.tell(Event.DUTY_STARTED, duty="run")
+
+
 def test_text_for_people_is_one_line_with_field_and_value() -> None:
     stream = StringIO()
     root = logging.getLogger()
