@@ -36,11 +36,18 @@ REASONS: dict[Reason, tuple[str, str]] = {
 }
 """Each reason in English and in Chinese."""
 
+AFTERWARDS: dict[str, tuple[str, str]] = {
+    "not_sent": ("staff declined to send it", "导购未发送"),
+    "not_confirmed": ("staff did not send it in time, and it was taken back", "导购逾期未确认"),
+    "undelivered": ("the provider said later that it did not arrive", "未送达"),
+}
+"""Reasons of messages that had left the outbox already."""
+
 
 def reason_in(language: str, reason: str) -> str:
     """A reason as a short sentence; an unknown one as it is."""
     try:
-        english, chinese = REASONS[Reason(reason)]
+        english, chinese = AFTERWARDS.get(reason) or REASONS[Reason(reason)]
     except ValueError:
         return reason
     return chinese if language == "zh" else english

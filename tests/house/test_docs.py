@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from smr.cli.app import app
 from smr.events import Reason
 from smr.settings import Settings
+from smr.words import AFTERWARDS
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 DECISIONS = Path(__file__).parents[2] / "docs" / "decisions"
@@ -78,6 +79,11 @@ def test_a_setting_is_described_and_documented(key: str, description: str) -> No
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_reason_is_documented(reason: Reason) -> None:
     assert f"| `{reason}` |" in _page("reasons.md")
+
+
+@pytest.mark.parametrize("reason", AFTERWARDS)
+def test_a_reason_of_what_had_gone_out_is_documented_in_both_languages(reason: str) -> None:
+    assert f"| `{reason}` | {AFTERWARDS[reason][1]} |" in _page("reasons.md")
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
