@@ -8,20 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from smr import clock
-from smr.channels import Polling, Receipt, ReceiptKind, open_channel
+from smr.channels import Polling, Probing, Receipt, ReceiptKind, open_channel
 from smr.channels.email import mailbox
 from smr.channels.email.bounces import EmailWithBounces
 from smr.channels.email.channel import EmailChannel
 from smr.channels.email.mail import name, token
 from smr.channels.email.reports import told
+from smr.database import Database
+from smr.delivery import deliver
 from smr.errors import ChannelError, FaultsError, Refusal
+from smr.playbook import load_library
 from smr.settings import Settings, load_settings
+from smr.tables import addresses, channels, messages
 from tests.channels.conformance import message
+from tests.delivery.shop import Guards, settings_for
+from tests.delivery.test_ladder import PLAYBOOK, reach
+from tests.outbox.rows import NOON, queue_for, the_message
+from tests.providers import smtp
 from tests.providers.imap import PASSWORD, USER
 from tests.providers.start import Provider, under_tls
 
@@ -118,28 +127,28 @@ def complaint(number: int, kind: str = "abuse", headers: str = "") -> str:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Provider]:
+def inbox(tmp_path: Path) -> Iterator[Provider]:
     (tmp_path / "mailbox" / "mails").mkdir(parents=True)
     with under_tls("imap", tmp_path / "mailbox") as running:
         yield running
 
 
-def put(server: Provider, uid: int, mail: str | bytes) -> None:
+def put(inbox: Provider, uid: int, mail: str | bytes) -> None:
     content = mail.encode() if isinstance(mail, str) else mail
-    (server.folder / "mails" / f"{uid:06}.eml").write_bytes(content.replace(b"\n", b"\r\n"))
+    (inbox.folder / "mails" / f"{uid:06}.eml").write_bytes(content.replace(b"\n", b"\r\n"))
 
 
-def entry(server: Provider, **changes: Any) -> dict[str, Any]:
+def entry(inbox: Provider, **changes: Any) -> dict[str, Any]:
     bounces = {
         "host": "localhost",
-        "port": str(server.port),
+        "port": str(inbox.port),
         "username": USER,
         "password": PASSWORD,
     } | changes
     return {
         "kind": "email",
         "host": "localhost",
-        "ca_file": bounces.pop("ca_file", server.folder / "cert.pem"),
+        "ca_file": bounces.pop("ca_file", inbox.folder / "cert.pem"),
         "sender": "小林的店 <post@shop.example>",
         "unsubscribe_url": "https://smr.shop.example/",
         "unsubscribe_key": KEY,
@@ -147,10 +156,8 @@ def entry(server: Provider, **changes: Any) -> dict[str, Any]:
     }
 
 
-def opened(server: Provider, **changes: Any) -> EmailWithBounces:
-    channel = open_channel(
-        "email", Settings.model_validate({"channels": {"email": entry(server, **changes)}})
-    )
+def opened(inbox: Provider, **changes: Any) -> EmailWithBounces:
+    channel = open_channel("email", Settings.model_validate({"channels": {"email": entry(inbox, **changes)}}))
     assert isinstance(channel, EmailWithBounces)
     return channel
 
@@ -159,25 +166,25 @@ def read(mail: str | bytes) -> Receipt | None:
     return told(mail.encode() if isinstance(mail, str) else mail, key=KEY, channel="email", now=NOW)
 
 
-def commands(server: Provider) -> list[str]:
-    return [line["command"] for line in server.log()]
+def commands(inbox: Provider) -> list[str]:
+    return [line["command"] for line in inbox.log()]
 
 
-def test_a_channel_with_a_mailbox_is_asked_and_one_without_is_not(server: Provider) -> None:
-    channel = opened(server, every="90s")
+def test_a_channel_with_a_mailbox_is_asked_and_one_without_is_not(inbox: Provider) -> None:
+    channel = opened(inbox, every="90s")
     assert isinstance(channel, Polling)
     assert channel.poll_seconds == 90
-    without = {**entry(server), "bounces": None}
+    without = {**entry(inbox), "bounces": None}
     plain = open_channel("email", Settings.model_validate({"channels": {"email": without}}))
     assert isinstance(plain, EmailChannel)
     assert not isinstance(plain, Polling)
 
 
-def test_anas_bounce_and_bens_complaint_become_receipts_and_a_letter_is_left_alone(server: Provider) -> None:
-    put(server, 3, bounce(1))
-    put(server, 4, "From: cleo@example.com\nSubject: thank you\n\nHello, this is no report.\n")
-    put(server, 7, complaint(2))
-    polled = opened(server).poll("", NOW)
+def test_anas_bounce_and_bens_complaint_become_receipts_and_a_letter_is_left_alone(inbox: Provider) -> None:
+    put(inbox, 3, bounce(1))
+    put(inbox, 4, "From: cleo@example.com\nSubject: thank you\n\nHello, this is no report.\n")
+    put(inbox, 7, complaint(2))
+    polled = opened(inbox).poll("", NOW)
     ana, ben = polled.receipts
     assert (ana.kind, ana.message_id, ana.dead_address) == (K.UNDELIVERED, message(1).message_id, True)
     assert (ben.kind, ben.message_id, ben.dead_address) == (K.COMPLAINED, message(2).message_id, False)
@@ -185,45 +192,95 @@ def test_anas_bounce_and_bens_complaint_become_receipts_and_a_letter_is_left_alo
     assert "@example.com" not in f"{ana} {ben}"
 
 
-def test_nothing_is_marked_and_only_reports_are_fetched(server: Provider) -> None:
-    put(server, 3, "From: cleo@example.com\nSubject: thank you\n\nHello.\n")
-    put(server, 4, bounce(1))
-    opened(server).poll("", NOW)
-    words = [command.upper() for command in commands(server)]
+def test_anas_mail_comes_back_and_she_gets_a_text_message_instead(
+    inbox: Provider, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "playbooks" / "refill.yaml").write_text(
+        PLAYBOOK.replace("[wecom, sms, email]", "[email, sms]")
+    )
+    queue_for(database, ["ana"], channel="email")
+    reach(database, "ana", "email", address="ana@example.com")
+    reach(database, "ana", "sms")
+    with database.write() as connection:
+        connection.execute(sa.update(messages).values(address="ana@example.com"))
+    with under_tls("smtp", tmp_path / "mail") as post:
+        login = {"port": str(post.port), "username": smtp.USER, "password": smtp.PASSWORD}
+        mail = {**entry(inbox), "ca_file": post.folder / "cert.pem", **login}
+        settings = settings_for(tmp_path / "out", channels={"email": mail, "sms": {}})
+        library = load_library(tmp_path / "playbooks", settings)
+
+        def a_round() -> Any:
+            with database.write() as connection:
+                connection.execute(sa.update(channels).values(poll_after=0))
+            deliver(database, library, settings, now=NOON, owner="w", recheck=Guards())
+            return the_message(database, "ana")
+
+        assert a_round().state == "sent"
+        (sent,) = post.log()
+        headers = "".join(f"{name}: {sent['headers'][name]}\n" for name in ("Message-ID", "From"))
+        put(inbox, 1, bounce(1, headers=headers))
+        assert (a_round().state, a_round().channel) == ("sent", "sms")
+    with database.read() as connection:
+        dead = sa.select(addresses.c.channel).where(addresses.c.undeliverable_since.is_not(None))
+        assert list(connection.scalars(dead)) == ["email"]
+
+
+def test_a_try_looks_whether_the_mailbox_can_be_opened_too(inbox: Provider, tmp_path: Path) -> None:
+    with under_tls("smtp", tmp_path / "mail") as post:
+        login = {"port": str(post.port), "username": smtp.USER, "password": smtp.PASSWORD}
+
+        def tried(**changes: Any) -> None:
+            mail = {**entry(inbox, **changes), **login}
+            channel = open_channel("email", Settings.model_validate({"channels": {"email": mail}}))
+            assert isinstance(channel, Probing)
+            channel.probe()
+
+        tried()
+        with pytest.raises(ChannelError, match="the mailbox for bounces refused the login"):
+            tried(password="-".join(("not", "this")))
+        assert post.log() == []
+
+
+def test_nothing_is_marked_and_only_reports_are_fetched(inbox: Provider) -> None:
+    put(inbox, 3, "From: cleo@example.com\nSubject: thank you\n\nHello.\n")
+    put(inbox, 4, bounce(1))
+    opened(inbox).poll("", NOW)
+    words = [command.upper() for command in commands(inbox)]
     assert words[1:3] == ["LOGIN", "EXAMINE INBOX"]
     assert words[-1] == "LOGOUT"
     assert [word for word in words if "BODY" in word and "PEEK" not in word] == []
     assert [word.split()[2] for word in words if "BODY.PEEK[]" in word] == ["4"]
 
 
-def test_the_next_look_begins_where_the_last_one_ended(server: Provider) -> None:
-    put(server, 5, bounce(1))
-    channel = opened(server)
+def test_the_next_look_begins_where_the_last_one_ended(inbox: Provider) -> None:
+    put(inbox, 5, bounce(1))
+    channel = opened(inbox)
     first = channel.poll("", NOW)
     again = channel.poll(first.cursor, NOW)
     assert (again.receipts, again.cursor) == ([], first.cursor)
-    put(server, 6, bounce(2))
+    put(inbox, 6, bounce(2))
     assert [one.message_id for one in channel.poll(first.cursor, NOW).receipts] == [message(2).message_id]
 
 
-def test_a_mailbox_that_was_numbered_anew_is_read_again_and_tells_the_same(server: Provider) -> None:
-    put(server, 50, bounce(1))
-    channel = opened(server)
+def test_a_mailbox_that_was_numbered_anew_is_read_again_and_tells_the_same(inbox: Provider) -> None:
+    put(inbox, 50, bounce(1))
+    channel = opened(inbox)
     before = channel.poll("", NOW)
-    (server.folder / "mails" / "000050.eml").rename(server.folder / "mails" / "000002.eml")
-    (server.folder / "validity").write_text("77")
+    (inbox.folder / "mails" / "000050.eml").rename(inbox.folder / "mails" / "000002.eml")
+    (inbox.folder / "validity").write_text("77")
     after = channel.poll(before.cursor, NOW)
     assert after.cursor == "77:2"
     assert after.receipts == before.receipts
 
 
-def test_many_reports_are_read_some_at_a_time(server: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_reports_are_read_some_at_a_time(inbox: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox, "MOST_REPORTS", 4)
     monkeypatch.setattr(mailbox, "MOST_SEEN", 7)
     monkeypatch.setattr(mailbox, "READ", 2)
     for number in range(1, 11):
-        put(server, number, bounce(number))
-    channel, cursor, found = opened(server), "", []
+        put(inbox, number, bounce(number))
+    channel, cursor, found = opened(inbox), "", []
     for _ in range(4):
         polled = channel.poll(cursor, NOW)
         assert len(polled.receipts) <= 4
@@ -232,18 +289,18 @@ def test_many_reports_are_read_some_at_a_time(server: Provider, monkeypatch: pyt
     assert found == [message(number).message_id for number in range(1, 11)]
 
 
-def test_a_mail_that_the_server_cannot_read_does_not_keep_the_others(server: Provider) -> None:
+def test_a_mail_that_the_server_cannot_read_does_not_keep_the_others(inbox: Provider) -> None:
     for number in (1, 2, 3):
-        put(server, number, bounce(number))
-    server.mode("poison 2")
-    polled = opened(server).poll("", NOW)
+        put(inbox, number, bounce(number))
+    inbox.mode("poison 2")
+    polled = opened(inbox).poll("", NOW)
     assert [one.message_id for one in polled.receipts] == [message(1).message_id, message(3).message_id]
     assert polled.cursor == "1:3"
 
 
-def test_of_a_huge_report_the_beginning_is_read(server: Provider) -> None:
-    put(server, 1, bounce(1, returned="message/rfc822", headers=ours(1) + "\n" + "x" * 70 + "\n" * 400_000))
-    assert [one.kind for one in opened(server).poll("", NOW).receipts] == [K.UNDELIVERED]
+def test_of_a_huge_report_the_beginning_is_read(inbox: Provider) -> None:
+    put(inbox, 1, bounce(1, returned="message/rfc822", headers=ours(1) + "\n" + "x" * 70 + "\n" * 400_000))
+    assert [one.kind for one in opened(inbox).poll("", NOW).receipts] == [K.UNDELIVERED]
 
 
 @pytest.mark.parametrize(
@@ -257,10 +314,10 @@ def test_of_a_huge_report_the_beginning_is_read(server: Provider) -> None:
     ids=["wrong password", "no such folder", "a certificate nobody vouches for", "nobody there"],
 )
 def test_a_mailbox_that_cannot_be_opened_is_told_without_its_password(
-    server: Provider, changes: dict[str, Any], refusal: Refusal, words: str
+    inbox: Provider, changes: dict[str, Any], refusal: Refusal, words: str
 ) -> None:
     with pytest.raises(ChannelError, match=words) as caught:
-        opened(server, **changes).poll("", NOW)
+        opened(inbox, **changes).poll("", NOW)
     assert caught.value.refusal is refusal
     assert PASSWORD not in str(caught.value)
 
@@ -268,26 +325,26 @@ def test_a_mailbox_that_cannot_be_opened_is_told_without_its_password(
 @pytest.mark.parametrize(
     "mode", ["drop capability", "drop login", "drop examine", "drop search", "drop fetch", "huge"]
 )
-def test_a_server_that_goes_away_is_told_and_asked_again_later(server: Provider, mode: str) -> None:
-    put(server, 1, bounce(1))
-    channel = opened(server)
-    server.mode(mode)
+def test_a_server_that_goes_away_is_told_and_asked_again_later(inbox: Provider, mode: str) -> None:
+    put(inbox, 1, bounce(1))
+    channel = opened(inbox)
+    inbox.mode(mode)
     with pytest.raises(ChannelError) as caught:
         channel.poll("", NOW)
     assert caught.value.refusal is Refusal.UNAVAILABLE
     assert not caught.value.permanent
-    server.mode("ok")
+    inbox.mode("ok")
     assert len(channel.poll("", NOW).receipts) == 1
 
 
 def test_a_server_that_answers_byte_by_byte_is_left_when_the_time_is_over(
-    server: Provider, monkeypatch: pytest.MonkeyPatch
+    inbox: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailbox, "SECONDS", 1)
-    server.mode("drip")
+    inbox.mode("drip")
     began = clock.monotonic()
     with pytest.raises(ChannelError):
-        opened(server).poll("", NOW)
+        opened(inbox).poll("", NOW)
     assert clock.monotonic() - began < 5
 
 
@@ -371,7 +428,7 @@ def test_nobody_can_make_up_a_bounce(headers: str) -> None:
     assert read(complaint(1, headers=headers)) is None
 
 
-def test_the_same_report_is_told_alike_and_another_one_is_another(server: Provider) -> None:
+def test_the_same_report_is_told_alike_and_another_one_is_another(inbox: Provider) -> None:
     first, same, other = read(bounce(1)), read(bounce(1)), read(bounce(1).replace("report-1", "report-9"))
     assert first == same
     assert first is not None
@@ -414,7 +471,7 @@ def test_a_report_of_many_parts_in_parts_is_not_taken_apart() -> None:
     assert clock.monotonic() - began < 1
 
 
-def test_rubbish_in_the_mailbox_does_not_keep_what_lies_beside_it(server: Provider) -> None:
+def test_rubbish_in_the_mailbox_does_not_keep_what_lies_beside_it(inbox: Provider) -> None:
     rubbish = (
         b"",
         b"\x00\xff",
@@ -422,9 +479,9 @@ def test_rubbish_in_the_mailbox_does_not_keep_what_lies_beside_it(server: Provid
         b"Content-Type: multipart/report\n\n\x80)\r\n",
     )
     for uid, mail in enumerate(rubbish, 1):
-        put(server, uid, mail)
-    put(server, 9, bounce(1))
-    assert [one.message_id for one in opened(server).poll("rubbish", NOW).receipts] == [message(1).message_id]
+        put(inbox, uid, mail)
+    put(inbox, 9, bounce(1))
+    assert [one.message_id for one in opened(inbox).poll("rubbish", NOW).receipts] == [message(1).message_id]
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,13 @@ Smr = Callable[..., Any]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Provider]:
+def post(tmp_path: Path) -> Iterator[Provider]:
     with under_tls("smtp", tmp_path / "mail") as running:
         yield running
 
 
 @pytest.fixture
-def smr(server: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Smr:
+def smr(post: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Smr:
     """The command line in a shop that sends mail."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "playbooks").mkdir()
@@ -34,8 +34,8 @@ def smr(server: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sm
         mail = {
             "kind": "email",
             "host": "localhost",
-            "port": str(server.port),
-            "ca_file": str(server.folder / "cert.pem"),
+            "port": str(post.port),
+            "ca_file": str(post.folder / "cert.pem"),
             "username": USER,
             "password": login,
             "sender": "post@shop.example",
@@ -51,14 +51,14 @@ def smr(server: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sm
     return run
 
 
-def test_a_mail_server_that_lets_us_in_is_told_and_nothing_is_sent(smr: Smr, server: Provider) -> None:
+def test_a_mail_server_that_lets_us_in_is_told_and_nothing_is_sent(smr: Smr, post: Provider) -> None:
     said = smr("channels", "test", "email")
     assert said.exit_code == 0
-    assert f"email: smtp://localhost:{server.port} lets us in; nothing was sent" in said.stdout
-    assert server.log() == []
+    assert f"email: smtp://localhost:{post.port} lets us in; nothing was sent" in said.stdout
+    assert post.log() == []
     told = json.loads(smr("channels", "test", "email", "--json").stdout)
     assert (told["channel"], told["let_in"], told["sent"]) == ("email", True, False)
-    assert server.log() == []
+    assert post.log() == []
 
 
 def test_a_login_that_is_refused_is_told_with_exit_code_1(smr: Smr) -> None:
@@ -74,6 +74,6 @@ def test_a_channel_that_can_only_send_asks_for_an_address(smr: Smr) -> None:
     assert getattr(said.exception, "exit_code", None) == 2
 
 
-def test_with_an_address_a_message_is_sent(smr: Smr, server: Provider) -> None:
+def test_with_an_address_a_message_is_sent(smr: Smr, post: Provider) -> None:
     assert smr("channels", "test", "email", "--to", "me@shop.example").exit_code == 0
-    assert [mail["to"] for mail in server.log()] == [["me@shop.example"]]
+    assert [mail["to"] for mail in post.log()] == [["me@shop.example"]]
