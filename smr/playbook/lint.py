@@ -17,11 +17,14 @@ from smr.errors import Fault
 from smr.notation import Rate, span_text
 from smr.playbook.logic import contradiction, implies
 from smr.playbook.model import (
+    Catalog,
+    Cycle,
     GaveBack,
     Interacted,
     Library,
     OnDate,
     Playbook,
+    ProductEntry,
     Purchased,
     Rung,
     RunsOut,
@@ -80,12 +83,13 @@ class Lint:
             self.backfill,
             self.often,
             self.lines,
+            self.likely,
             self.conditions,
         ):
             yield from check()
         for number, step in enumerate(self.playbook.steps):
             place: Steps = ("steps", number)
-            for look in (self.reached, self.in_time, self.too_early, self.one_text_to_many):
+            for look in (self.reached, self.at_share, self.in_time, self.too_early, self.one_text_to_many):
                 yield from look(place, step)
 
     def warn(self, path: Steps, code: str, what: str, fix: str = "") -> Fault:
@@ -189,6 +193,44 @@ class Lint:
             what = f"{name!r} is not in the catalog"
             yield self.warn(place, "not_in_catalog", what, f"did you mean {near[0]!r}?")
 
+    def likely(self) -> Iterator[Fault]:
+        """Of a chance asked of supplies that nothing is learned of: none is known, so they are never due."""
+        trigger = self.playbook.trigger
+        if not isinstance(trigger, RunsOut) or trigger.likely is None:
+            return
+        final = self.final(trigger)
+        if final:
+            what = f"{final} is never due: learn: false in catalog.yaml leaves no chance to be known"
+            fix = "write learn: true there, or take likely out: due is then the run-out of the catalog"
+            yield self.warn(("trigger", "likely"), "not_learned", what, fix)
+
+    def at_share(self, place: Steps, step: Step) -> Iterator[Fault]:
+        """Of a share asked of such supplies: whatever the share, it is the run-out of the catalog."""
+        trigger, share = self.playbook.trigger, step.send.share
+        if not isinstance(trigger, RunsOut) or share is None or share == 0.5:
+            return
+        final = self.final(trigger)
+        if final:
+            what = f"for {final} this is the run-out, as is any other share: "
+            what += "learn: false in catalog.yaml leaves no spread to be known"
+            fix = "write learn: true there, or count days: 3d after due"
+            yield self.warn((*place, "send"), "not_learned", what, fix)
+
+    def final(self, trigger: RunsOut) -> str:
+        """The followed lines asked for of which nothing is ever learned; empty where there is none."""
+        catalog, goods = self.library.catalog, trigger.runs_out
+        if goods.category is None and goods.product is None:
+            levels = _levels(catalog)
+            return "every line" if levels and not any(level.learn for level in levels) else ""
+        kinds = {"category": (goods.category, _category_learns), "product": (goods.product, _product_learns)}
+        found = [
+            name
+            for kind, (names, learns) in kinds.items()
+            for name in (names or ())
+            if catalog.track in (kind, "both") and not learns(catalog, name)
+        ]
+        return ", ".join(found)
+
     def conditions(self) -> Iterator[Fault]:
         """Of conditions that can never hold, or are many."""
         yield from _doubts(self.document, ("who",), self.playbook.who)
@@ -272,6 +314,35 @@ class Lint:
     def useful(self, step: Step) -> int:
         """How long a step is useful, in seconds."""
         return step.useful_for or self.settings.policy.useful_for
+
+
+def _levels(catalog: Catalog) -> list[Cycle | ProductEntry]:
+    """All that states how long something lasts."""
+    stated = catalog.cycles
+    entries = [entry for entry in stated.products.values() if entry.lasts is not None]
+    return [*([stated.default] if stated.default else []), *stated.categories.values(), *entries]
+
+
+def _category_learns(catalog: Catalog, name: str) -> bool:
+    """Whether something may be learned of a category, or of any product that may be in it."""
+    cycle = catalog.cycles.categories.get(name) or catalog.cycles.default
+    if cycle is None or cycle.learn:
+        return True
+    entries = catalog.cycles.products.values()
+    return any(one.lasts is not None and one.learn and one.category in (None, name) for one in entries)
+
+
+def _product_learns(catalog: Catalog, name: str) -> bool:
+    """Whether something may be learned of a product; its category may be known to the shop's data only."""
+    entry = catalog.cycles.products.get(name)
+    if entry is not None and (entry.lasts is not None or not entry.learn):
+        return entry.learn
+    stated = catalog.cycles
+    if entry is not None and entry.category is not None:
+        cycle = stated.categories.get(entry.category) or stated.default
+        return cycle is None or cycle.learn
+    levels = [*stated.categories.values(), *([stated.default] if stated.default else [])]
+    return not levels or any(level.learn for level in levels)
 
 
 def _length(quiet: QuietHours) -> int:

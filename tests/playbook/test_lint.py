@@ -91,6 +91,58 @@ def test_a_line_that_is_not_followed_is_told(tmp_path: Path) -> None:
     assert warnings(tmp_path, text, catalog="track: both\n") == []
 
 
+FINAL = "cycles: {categories: {洁面: {lasts: 45d, learn: false}, 猫粮: {lasts: 12d}}%s}\n"
+LIKELY = "trigger: {runs_out: {%s}, likely: 40%%}\n" + steps("name: a, send: on due")
+AT_SHARE = REFILL + steps("name: a, send: on due at 75%")
+
+
+def test_a_chance_asked_of_a_line_that_may_not_be_learned_is_told(tmp_path: Path) -> None:
+    final = FINAL % ""
+    assert warnings(tmp_path, LIKELY % "category: 洁面", catalog=final) == [
+        ("trigger → likely", "not_learned")
+    ]
+    assert warnings(tmp_path, LIKELY % "category: [洁面, 猫粮]", catalog=final) == [
+        ("trigger → likely", "not_learned")
+    ]
+    assert warnings(tmp_path, LIKELY % "category: 猫粮", catalog=final) == []
+    assert warnings(tmp_path, LIKELY % "", catalog=final) == []
+    all_final = (
+        "cycles: {default: {lasts: 9d, learn: false}, categories: {洁面: {lasts: 45d, learn: false}}}\n"
+    )
+    assert warnings(tmp_path, LIKELY % "", catalog=all_final) == [("trigger → likely", "not_learned")]
+
+
+def test_a_share_asked_of_a_line_that_may_not_be_learned_is_told(tmp_path: Path) -> None:
+    assert warnings(tmp_path, AT_SHARE, catalog=FINAL % "") == [("steps[1] → send", "not_learned")]
+    assert warnings(tmp_path, AT_SHARE) == []
+    # Half of those alike have bought again by the run-out: that is what it says.
+    assert warnings(tmp_path, AT_SHARE.replace("75", "50"), catalog=FINAL % "") == []
+
+
+def test_a_product_that_may_be_learned_speaks_for_its_category(tmp_path: Path) -> None:
+    for entry, told in (
+        ("P1: {lasts: 20d}", []),
+        ("P1: {lasts: 20d, category: 洁面}", []),
+        ("P1: {lasts: 20d, category: 猫粮}", [("trigger → likely", "not_learned")]),
+        ("P1: {lasts: 20d, learn: false}", [("trigger → likely", "not_learned")]),
+        ("P1: {units: 2}", [("trigger → likely", "not_learned")]),
+    ):
+        catalog = FINAL % f", products: {{{entry}}}"
+        assert warnings(tmp_path, LIKELY % "category: 洁面", catalog=catalog) == told, entry
+
+
+def test_a_product_is_learned_where_its_entry_or_else_its_category_says_so(tmp_path: Path) -> None:
+    for entry, told in (
+        ("P1: {lasts: 20d}", []),
+        ("P1: {units: 2, category: 猫粮}", []),
+        ("P1: {units: 2}", []),
+        ("P1: {learn: false}", [("trigger → likely", "not_learned")]),
+        ("P1: {units: 2, category: 洁面}", [("trigger → likely", "not_learned")]),
+    ):
+        catalog = "track: both\n" + FINAL % f", products: {{{entry}}}"
+        assert warnings(tmp_path, LIKELY % "product: P1", catalog=catalog) == told, entry
+
+
 def test_a_goal_nearly_in_the_catalog_is_a_slip_and_another_is_not(tmp_path: Path) -> None:
     text = REFILL + steps("name: a, send: on due")
     assert warnings(tmp_path, text + "goal: {purchase: {category: 洁面乳}}") == [
