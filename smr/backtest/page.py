@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from smr.backtest import charts
+from smr import charts
 from smr.backtest.findings import Findings, PlaybookFindings, StepFindings, middle, timing
+from smr.pages import whole_page
 from smr.words import reason_in
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -75,33 +76,6 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 """Each text in English and in Chinese."""
 
-STYLE = """
-:root{--ground:#fff;--card:#f6f7f9;--ink:#1b1f24;--faint:#5b6570;--line:#dfe3e8;--c1:#2468b4;--c2:#c2570c}
-@media (prefers-color-scheme:dark){:root{--ground:#14171a;--card:#1d2126;--ink:#e8ebee;--faint:#9aa4af;
---line:#343a41;--c1:#6aa9ec;--c2:#f0954d}}
-*{box-sizing:border-box}body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5
-system-ui,-apple-system,"Segoe UI","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif}
-main{max-width:1080px;margin:0 auto;padding:28px 20px 60px}h1{font-size:24px;margin:0 0 4px}
-h2{font-size:18px;margin:36px 0 6px}h3{font-size:15px;margin:14px 0 4px}p{margin:4px 0;color:var(--faint)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:20px 0}
-.tile{background:var(--card);border-radius:10px;padding:14px}
-.tile b{display:block;font-size:26px;line-height:1.2}
-.tile i{font-style:normal;color:var(--c2);font-size:16px;font-weight:600}
-.tile span{color:var(--faint);font-size:13px}
-.charts{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr))}
-.chart{background:var(--card);border-radius:10px;padding:12px}svg{width:100%;height:auto;display:block}
-svg text{font-size:12px;fill:var(--faint)}svg text.ink{fill:var(--ink)}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:6px 9px;border-bottom:1px solid var(--line);white-space:nowrap}
-th{color:var(--faint);font-weight:500;white-space:normal;vertical-align:bottom}
-th:first-child,td:first-child,td.why,th.why{text-align:left}
-td.why{white-space:normal;color:var(--faint);min-width:180px}
-tr.book td{font-weight:600}tr.book td.why{font-weight:400}tr.step td:first-child{padding-left:26px}
-.key{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px}.c1{background:var(--c1)}
-.c2{background:var(--c2)}.versions{margin:10px 0}.versions span{margin-right:22px}
-"""
-
 
 def page(versions: Sequence[Findings], language: str, shop: str) -> str:
     """The page of one walk, or of two versions side by side; `language` is `en` or `zh`."""
@@ -122,10 +96,9 @@ class _Page:
     def text(self) -> str:
         days, title = self._one.days, self._say("title")
         heading = f"{escape(self._shop)} · {title}" if self._shop else title
-        return (
-            f'<!doctype html><html lang="{self._language}"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{heading}</title><style>{STYLE}</style></head><body><main><h1>{heading}</h1>"
+        return whole_page(
+            self._language,
+            heading,
             f"<p>{self._say('span', first=days.first, last=days.last, at=f'{days.at:%H:%M}')}</p>"
             + self._keys()
             + "".join(f"<p><b>{escape(text)}</b></p>" for text in self._blasts())
@@ -134,7 +107,7 @@ class _Page:
             + f"<p>{self._say('note')}</p>"
             + self._curves()
             + self._days()
-            + f"<p>{self._say('made')}</p></main></body></html>\n"
+            + f"<p>{self._say('made')}</p>",
         )
 
     def _keys(self) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from smr.backtest import Findings, chosen, days_to_walk, other_version, page, timing
 from smr.backtest import backtest as walk_back
 from smr.cli.say import bar, facts, give_json, talk
-from smr.cli.shop import ConfigOption, JsonOption, Shop, open_shop
+from smr.cli.shop import ConfigOption, JsonOption, Shop, file_to_write, open_shop
 from smr.errors import OperatorError
 from smr.notation import parse_span
 
@@ -98,16 +98,6 @@ def backtest(
 def _walk(shop: Shop, library: Any, days: Any, **options: Any) -> Findings:
     with bar("walking") as progress:
         return walk_back(shop.database, library, shop.settings, days, told=progress, **options)
-
-
-def file_to_write(option: str, path: Path | None, suffixes: tuple[str, ...]) -> None:
-    """Say at once, and not after minutes of walking, that a file cannot be written."""
-    if path is None:
-        return
-    if path.suffix.lower() not in suffixes:
-        raise OperatorError(f"{option} {path}: name a file that ends in {' or '.join(suffixes)}")
-    if not path.resolve().parent.is_dir():
-        raise OperatorError(f"{option} {path}: the folder {path.resolve().parent} does not exist; create it")
 
 
 def read_day(option: str, stated: str | None) -> date | None:

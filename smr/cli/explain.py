@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from smr.cli.say import facts, give_json
-from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, open_shop
+from smr.cli.say import facts, give_json, talk
+from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, file_to_write, open_shop
 from smr.explain import explain as ask
-from smr.explain import tell
+from smr.explain import page, tell
 
 
 def explain(
@@ -22,6 +23,9 @@ def explain(
         Literal["en", "zh"] | None,
         typer.Option("--lang", help="Language of the sentences; the shop's where not said."),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with pictures to this file.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell for one customer, playbook by playbook: due or not and why, each condition with the customer's own
@@ -30,10 +34,16 @@ def explain(
     ✓ and ✗ show which conditions hold.
     """
     shop = open_shop(config)
+    file_to_write("--html", html, (".html", ".htm"))
     only = frozenset(chosen.name for chosen in shop.only(playbook).playbooks) if playbook else None
     explanation = ask(shop.database, shop.library, shop.settings, customer, now=shop.now(now), only=only)
+    own, said = shop.settings.shop, language or shop.settings.shop.language
+    if html is not None:
+        html.write_text(page(explanation, own.tz, said, own.name), encoding="utf-8")
     if as_json:
         give_json(asdict(explanation))
-        return
-    for line in tell(explanation, shop.settings.shop.tz, language or shop.settings.shop.language):
-        facts.print(line, markup=False)
+    else:
+        for line in tell(explanation, own.tz, said):
+            facts.print(line, markup=False)
+    if html is not None:
+        talk.print(f"Written: {html}", markup=False)

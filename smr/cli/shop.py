@@ -81,3 +81,13 @@ def open_shop(config: Path | None) -> Shop:
     for warning in settings.warnings:
         talk.print(str(warning), markup=False, style="yellow")
     return Shop(settings)
+
+
+def file_to_write(option: str, path: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Say at once, and not after minutes of work, that a file cannot be written."""
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise OperatorError(f"{option} {path}: name a file that ends in {' or '.join(suffixes)}")
+    if not path.resolve().parent.is_dir():
+        raise OperatorError(f"{option} {path}: the folder {path.resolve().parent} does not exist; create it")

@@ -9,9 +9,9 @@ import typer
 from rich.table import Table
 
 from smr.backtest import chosen
-from smr.cli.backtest import AtOption, file_to_write, read_time
+from smr.cli.backtest import AtOption, read_time
 from smr.cli.say import bar, facts, give_json, talk
-from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, open_shop
+from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, file_to_write, open_shop
 from smr.simulation import Outlook, keep, page
 from smr.simulation import simulate as walk_ahead
 from smr.simulation.outlook import totals

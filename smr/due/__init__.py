@@ -5,7 +5,7 @@ which is written what the pipeline has judged of them. Works on a slice of bucke
 """
 
 from smr.due.catalog import publish_catalog
-from smr.due.customer_rhythm import rhythms_of_customer
+from smr.due.customer_rhythm import AskedDay, Rhythm, rhythms_of_customer
 from smr.due.find import Judge, Search, Tally, find, search
 from smr.due.forecasts import with_chance
 from smr.due.supplies import mark_everyone, mark_later_than, refresh
@@ -14,7 +14,9 @@ from smr.due.week import applied, begin_week, learn_lines, project
 
 __all__ = [
     "CANDIDATE_COLUMNS",
+    "AskedDay",
     "Judge",
+    "Rhythm",
     "Search",
     "Tally",
     "applied",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,13 +14,36 @@ from sqlalchemy import Connection
 from smr import clock
 from smr.due.catalog import EVERYTHING
 from smr.due.chance import chance, days_at
+from smr.due.forecasts import Forecast, askers
 from smr.due.rhythms import MILLION, VISIT
 from smr.due.visits import CUTS, UNKNOWN
-from smr.tables import learned, odds, rhythms, supplies
+from smr.playbook.model import Library
+from smr.tables import forecasts, learned, odds, rhythms, supplies
 
 QUARTERS = (0.25, 0.5, 0.75)
 POINTS = 40
 """Of the curve."""
+
+LEAST_SHOWN, MOST_SHOWN = 14, 400
+"""Days that a curve reaches at least, and at most."""
+
+
+@dataclass(frozen=True)
+class AskedDay:
+    """What live playbooks ask of a supply beside its run-out, and when that comes true.
+
+    `written` as playbooks say it, `way` is `due` or `likely`, `share` 0..1 and `quiet_days` what they ask.
+    `day` counts days since the supply began to be used, `at` is its instant; both empty where it never comes
+    true.
+    """
+
+    playbooks: tuple[str, ...]
+    written: str
+    way: str
+    share: float
+    quiet_days: int
+    day: int | None
+    at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -29,7 +53,8 @@ class Rhythm:
     `every_days` is the usual gap, `purchases` on so many days, `own_weight` how much of it is the customer's
     own (0..1), `days_ago` the days since it began to be used, `within_week` the chance of a purchase in the
     next seven days, `quarters` the days from that beginning after which one, two and three quarters of
-    those alike have bought again, `follows` the share who ever do, `curve` such days and the chance on each.
+    those alike have bought again, `follows` the share who ever do, `curve` such days and the chance on each,
+    `asked` the days that playbooks ask for.
     """
 
     every_days: float
@@ -40,17 +65,18 @@ class Rhythm:
     quarters: tuple[float, float, float]
     follows: float
     curve: tuple[tuple[int, float], ...]
+    asked: tuple[AskedDay, ...] = ()
 
 
 def rhythms_of_customer(
-    connection: Connection, customer: tuple[int, str], *, now: int, offset: int
+    connection: Connection, library: Library, customer: tuple[int, str], *, now: int, offset: int
 ) -> dict[tuple[str, str], Rhythm]:
     """The rhythm of each learned supply of a customer, by its kind and line."""
-    return dict(_told(connection, customer, (now + offset) // clock.DAY, offset))
+    return dict(_told(connection, library, customer, (now + offset) // clock.DAY, offset))
 
 
 def _told(
-    connection: Connection, customer: tuple[int, str], today: int, offset: int
+    connection: Connection, library: Library, customer: tuple[int, str], today: int, offset: int
 ) -> Iterator[tuple[tuple[str, str], Rhythm]]:
     supply, own, line = supplies.alias("supply"), rhythms.alias("own"), learned.alias("of_line")
     same = sa.and_(own.c.bucket == supply.c.bucket, own.c.customer_id == supply.c.customer_id)
@@ -80,8 +106,8 @@ def _told(
             supply.c.location.is_not(None),
         )
     )
-    factors = _factors(connection)
-    visit = _visit(connection, customer, offset)
+    factors, visit = _factors(connection), _visit(connection, customer, offset)
+    expected, asking = _expected(connection, customer), askers(library)
     for row in connection.execute(asked):
         begins = (row.starts_at + offset) // clock.DAY
 
@@ -90,8 +116,10 @@ def _told(
             return min(0.99, factor * chance(max(day, 1), row.location, row.steepness, row.follows))
 
         quarters = [days_at(share, row.location, row.steepness) for share in QUARTERS]
-        longest = max(14, round(min(2 * quarters[2], 400)))
-        days = sorted({round(longest * point / POINTS) for point in range(1, POINTS + 1)} - {0})
+        asked_days = tuple(
+            _asked_day(one, names, expected.get((row.kind, row.line, one.asked)), begins, offset)
+            for one, names in _asking(asking, row.kind, row.line)
+        )
         yield (
             (row.kind, row.line),
             Rhythm(
@@ -102,9 +130,44 @@ def _told(
                 within_week=on(today - begins),
                 quarters=(quarters[0], quarters[1], quarters[2]),
                 follows=row.follows,
-                curve=tuple((day, on(day)) for day in days),
+                curve=tuple((day, on(day)) for day in _shown(2 * quarters[2], today - begins, asked_days)),
+                asked=asked_days,
             ),
         )
+
+
+def _shown(usual: float, today: int, asked: tuple[AskedDay, ...]) -> list[int]:
+    """Days to draw: as far as the curve is of interest, and today and what is asked for in any case."""
+    singled = [today, *(one.day for one in asked if one.day is not None)]
+    longest = round(max(LEAST_SHOWN, *(min(days, MOST_SHOWN) for days in (usual, *singled))))
+    days = {round(longest * point / POINTS) for point in range(1, POINTS + 1)}
+    return sorted((days | {day for day in singled if day <= longest}) - {0})
+
+
+def _asking(
+    asking: Mapping[Forecast, tuple[str, ...]], kind: str, line: str
+) -> list[tuple[Forecast, tuple[str, ...]]]:
+    """What is asked of one line, each question once, with all who ask it."""
+    found: dict[str, tuple[Forecast, tuple[str, ...]]] = {}
+    for one, names in asking.items():
+        if one.kind == kind and (not one.lines or line in one.lines):
+            first, others = found.get(one.asked, (one, ()))
+            found[one.asked] = (first, (*others, *names))
+    return list(found.values())
+
+
+def _asked_day(
+    one: Forecast, names: tuple[str, ...], at: datetime | None, begins: int, offset: int
+) -> AskedDay:
+    day = None if at is None else (clock.seconds(at) + offset) // clock.DAY - begins
+    return AskedDay(names, one.asked, one.way, one.share, one.quiet_days, day, at)
+
+
+def _expected(connection: Connection, customer: tuple[int, str]) -> dict[tuple[str, str, str], datetime]:
+    """The days foretold for a customer, by kind, line and what was asked."""
+    columns = (forecasts.c.kind, forecasts.c.line, forecasts.c.asked, forecasts.c.expected_at)
+    own = sa.select(*columns).where(forecasts.c.bucket == customer[0], forecasts.c.customer_id == customer[1])
+    return {(row.kind, row.line, row.asked): row.expected_at for row in connection.execute(own)}
 
 
 def _usual(row: Any) -> float:

@@ -67,9 +67,16 @@ def asked_by(playbook: Playbook, step: Step) -> str | None:
 
 def wanted(library: Library) -> list[Forecast]:
     """The forecasts that live playbooks ask for, each once."""
-    return sorted(
-        {one for playbook in library.playbooks if playbook.status == "live" for one in _of(playbook, library)}
-    )
+    return sorted(askers(library))
+
+
+def askers(library: Library) -> dict[Forecast, tuple[str, ...]]:
+    """The same, each with the names of the playbooks that ask for it."""
+    found: dict[Forecast, tuple[str, ...]] = {}
+    for playbook in library.playbooks:
+        for one in dict.fromkeys(_of(playbook, library)) if playbook.status == "live" else ():
+            found[one] = (*found.get(one, ()), playbook.name)
+    return found
 
 
 def _of(playbook: Playbook, library: Library) -> Iterator[Forecast]:

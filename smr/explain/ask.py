@@ -423,6 +423,7 @@ class _Asking:
         )
         told = due.rhythms_of_customer(
             self.connection,
+            self.library,
             self.customer,
             now=clock.seconds(self.now),
             offset=clock.standard_offset(self.settings.shop.tz),

@@ -7,7 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from smr import clock
-from smr.due.customer_rhythm import Rhythm
+from smr.due import AskedDay, Rhythm
 from smr.explain.ask import Explanation, PlaybookView, StepView, SupplyView
 from smr.explain.leaves import Leaf
 from smr.words import reason_in
@@ -20,6 +20,8 @@ ENGLISH = {
     "rhythm": "usually every {every} days ({purchases}, own rhythm weighs {weight} %), {ago} days ago; "
     "{chance} of 100 like this buy within a week",
     "purchases": "{count} purchases",
+    "asked": "{written}, asked by {playbooks}: day {day} since then, {at}",
+    "never": "{written}, asked by {playbooks}: never that likely, so never due",
     "no_supply": "No followed supply: nothing bought whose cycle the catalog knows.",
     "caps": "written to so far: {caps}",
     "cap": "{used} of {rate}",
@@ -56,6 +58,8 @@ CHINESE = {
     "rhythm": "通常每 {every} 天买一次（{purchases}，自身节奏占 {weight}%），距今 {ago} 天；"
     "100 位这样的客户有 {chance} 位会在一周内购买",
     "purchases": "已购 {count} 次",
+    "asked": "{playbooks} 要求 {written}：第 {day} 天，{at}",
+    "never": "{playbooks} 要求 {written}：达不到这个概率，不会到期",
     "no_supply": "没有可跟踪的消耗：所购商品在商品目录中没有周期。",
     "caps": "近期已触达：{caps}",
     "cap": "{used} 次（上限 {rate}）",
@@ -88,27 +92,51 @@ CHINESE = {
 
 def tell(explanation: Explanation, zone: ZoneInfo, language: str) -> Iterator[str]:
     """The explanation line by line; indentation shows what belongs to what."""
-    yield from _Teller(zone, language).told(explanation)
+    yield from Teller(zone, language).told(explanation)
 
 
-class _Teller:
+class Teller:
+    """Says each part of an explanation in one language, with times of the shop's zone."""
+
     def __init__(self, zone: ZoneInfo, language: str) -> None:
         self.zone = zone
         self.language = language
         self.words = CHINESE if language == "zh" else ENGLISH
 
     def say(self, key: str, **values: object) -> str:
+        """One of the sentences, filled in."""
         return self.words[key].format(**values)
 
     def day(self, at: datetime | None) -> str:
+        """The shop's day of an instant."""
         return "?" if at is None else clock.local_day(at, self.zone).isoformat()
 
     def minute(self, at: datetime | None) -> str:
+        """Day and time of an instant."""
         return "?" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M}"
 
     def told(self, explanation: Explanation) -> Iterator[str]:
+        """All of it."""
+        yield self.customer(explanation)
+        for supply in explanation.supplies:
+            yield "  " + self.supply(supply)
+            if supply.rhythm is not None:
+                yield "    " + self.rhythm(supply.rhythm)
+                yield from ("    " + self.asked(one) for one in supply.rhythm.asked)
+        if not explanation.supplies:
+            yield "  " + self.words["no_supply"]
+        if explanation.caps:
+            yield "  " + self.say("caps", caps=self.caps(explanation))
+        for playbook in explanation.playbooks:
+            yield ""
+            yield from self.playbook(playbook)
+        yield ""
+        yield self.next_at(explanation)
+
+    def customer(self, explanation: Explanation) -> str:
+        """Who it is, and what is known beside the supplies."""
         none = self.words["none"]
-        yield self.say(
+        return self.say(
             "customer",
             id=explanation.customer_id,
             name=f" {explanation.name}" if explanation.name else "",
@@ -117,23 +145,18 @@ class _Teller:
             stages=", ".join(f"{ladder} {stage}" for ladder, stage in explanation.stages.items()) or none,
             tags=", ".join(explanation.tags) or none,
         )
-        for supply in explanation.supplies:
-            yield "  " + self.supply(supply)
-            if supply.rhythm is not None:
-                yield "    " + self.rhythm(supply.rhythm)
-        if not explanation.supplies:
-            yield "  " + self.words["no_supply"]
-        if explanation.caps:
-            caps = ", ".join(self.say("cap", used=used, rate=rate) for rate, _, used in explanation.caps)
-            yield "  " + self.say("caps", caps=caps)
-        for playbook in explanation.playbooks:
-            yield ""
-            yield from self.playbook(playbook)
-        yield ""
+
+    def caps(self, explanation: Explanation) -> str:
+        """How much of each cap is used."""
+        return ", ".join(self.say("cap", used=used, rate=rate) for rate, _, used in explanation.caps)
+
+    def next_at(self, explanation: Explanation) -> str:
+        """When something may happen next."""
         ahead = explanation.next_at
-        yield self.say("next_at", at=self.day(ahead)) if ahead else self.words["nothing"]
+        return self.say("next_at", at=self.day(ahead)) if ahead else self.words["nothing"]
 
     def supply(self, supply: SupplyView) -> str:
+        """What was bought last, and until when it lasts."""
         return self.say(
             "supply",
             line=supply.line,
@@ -159,7 +182,18 @@ class _Teller:
             chance=round(100 * rhythm.within_week),
         )
 
+    def asked(self, asked: AskedDay) -> str:
+        """What playbooks ask of the supply, and when that is."""
+        return self.say(
+            "never" if asked.day is None else "asked",
+            written=asked.written,
+            playbooks=", ".join(asked.playbooks),
+            day=asked.day,
+            at=self.day(asked.at),
+        )
+
     def playbook(self, playbook: PlaybookView) -> Iterator[str]:
+        """A playbook with its conditions and steps."""
         yield self.say("playbook", title=playbook.title, name=playbook.name, status=playbook.status)
         if playbook.who:
             yield "  " + self.words["who"]
@@ -171,36 +205,47 @@ class _Teller:
             yield from self.step(view)
 
     def leaves(self, leaves: tuple[Leaf, ...]) -> Iterator[str]:
+        """Conditions, one a line."""
         for leaf in leaves:
             value = "" if leaf.value is None else f"  ({self.say('value', value=leaf.value)})"
             yield "  " * (leaf.depth + 2) + ("✓ " if leaf.holds else "✗ ") + leaf.text + value
 
     def step(self, view: StepView) -> Iterator[str]:
+        """A step, and beneath it what came of it."""
+        yield "  " + self.head(view)
+        yield from ("      " + line for line in self.outcome(view))
+
+    def head(self, view: StepView) -> str:
+        """Whether it is due, since when, and because of what."""
         if view.anchor is None:
             ahead = self.say("next", at=self.day(view.next_at)) if view.next_at else ""
-            yield "  " + self.say("idle", step=view.step, send=view.send, next=ahead)
-            return
+            return self.say("idle", step=view.step, send=view.send, next=ahead)
         head = "due" if view.is_due else "ahead"
-        yield "  " + self.say(
-            head, step=view.step, send=view.send, due=self.day(view.due_at), line=self.cause(view)
-        )
+        due = self.day(view.due_at)
+        return self.say(head, step=view.step, send=view.send, due=due, line=self.cause(view))
+
+    def outcome(self, view: StepView) -> Iterator[str]:
+        """What came, or would come, of it."""
         if view.message is not None:
-            yield "      " + self.sent(view)
-        elif view.is_due or view.blocks:
-            yield from ("      " + line for line in self.verdict(view))
+            yield self.sent(view)
+        elif view.anchor is not None and (view.is_due or view.blocks):
+            yield from self.verdict(view)
 
     def cause(self, view: StepView) -> str:
+        """Which purchase makes it due."""
         anchor = self.day(view.anchor_at)
         if view.line is not None:
             return self.say("line", line=view.line, anchor=anchor, runs_out=self.day(view.runs_out_at))
         return self.say("bought", order=view.order_id, anchor=anchor) if view.order_id else ""
 
     def sent(self, view: StepView) -> str:
+        """What became of its message."""
         message = view.message or {}
         at = message["sent_at"] or message["queued_at"]
         return self.say("sent", state=message["state"], channel=message["channel"], at=self.minute(at))
 
     def verdict(self, view: StepView) -> Iterator[str]:
+        """Whether it may be sent, and why not."""
         if view.blocks:
             first, *others = view.blocks
             said = "blocked" if view.is_due else "would_block"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from smr.backtest import charts
-from smr.backtest.page import STYLE
+from smr import charts
+from smr.pages import whole_page
 from smr.simulation.outlook import Outlook, totals
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -49,13 +49,12 @@ def page(outlook: Outlook, language: str, shop: str, made: str) -> str:
         f"<tr><td>{escape(playbook)}</td><td>{escape(channel)}</td><td>{counted:,}</td><td>{expected:,.0f}</td></tr>"
         for playbook, channel, counted, expected in totals(outlook.rows)
     )
-    return (
-        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{heading}</title><style>{STYLE}</style></head><body><main><h1>{heading}</h1>"
+    return whole_page(
+        language,
+        heading,
         f"<p>{say('made', made=made)} {checked}</p>"
         f'<div class="charts">{"".join(drawn)}</div>'
-        f'<div class="wide"><table><tr>{heads}</tr>{rows}</table></div></main></body></html>\n'
+        f'<div class="wide"><table><tr>{heads}</tr>{rows}</table></div>',
     )
 
 
