@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 
 # Tests and benchmarks start smr hundreds of times: Python keeps what it compiled.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,7 +30,7 @@ demo: setup      ## the main job on real purchases, in ./demo
 	@$(BIN)/smr demo
 
 test: setup-test ## all tests, on SQLite and on a real PostgreSQL that they start
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 check: setup-test ## ruff, mypy and the import contract
 	$(BIN)/ruff check .
