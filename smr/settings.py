@@ -207,7 +207,6 @@ class ChannelSettings(Part):
     timeout: Whole | None = Field(None, ge=1, le=600, description="seconds one call may take in all")
     confirm_within: Span | None = Field(
         None,
-        ge=60,
         description="how long staff have to send what they were given; then it is taken back from them, and "
         "the step's next channel is tried",
     )
