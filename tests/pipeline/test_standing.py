@@ -238,25 +238,24 @@ def test_a_consent_counts_from_its_own_time(database: Database, ana: World) -> N
     assert [queued_on(database, cats(), days, asking) for days in (0, 1, 2.1)] == [0, 0, 1]
 
 
-def test_a_cap_is_full_until_its_span_is_over(database: Database, ana: World) -> None:
+def outbid(database: Database, ana: World) -> tuple[Library, Settings]:
+    """A shop in which Ana's cleanser runs out today, too, comes first, and fills the cap for three days."""
     ana.product("foam", category="洁面")
     ana.purchase("ana", "foam", days_ago=45, order_id="before")
     put(database, ana)
     first = "name: first\nstatus: live\npriority: 90\ntrigger: {runs_out: {category: 洁面}}\n"
     first += "steps: [{name: now, send: on due, via: [wecom], message: foam}]\n"
-    books = library(first, CAT_FOOD.replace("VIA", "wecom"))
     capped = Settings.model_validate({"policy": {"caps": ["1 per 3d"]}})
+    return library(first, CAT_FOOD.replace("VIA", "wecom")), capped
+
+
+def test_a_cap_is_full_until_its_span_is_over(database: Database, ana: World) -> None:
+    books, capped = outbid(database, ana)
     assert [queued_on(database, books, days, capped) for days in (0, 1, 2, 3.1)] == [1, 0, 0, 1]
 
 
 def test_a_message_that_will_not_be_sent_makes_room(database: Database, ana: World) -> None:
-    ana.product("foam", category="洁面")
-    ana.purchase("ana", "foam", days_ago=45, order_id="before")
-    put(database, ana)
-    first = "name: first\nstatus: live\npriority: 90\ntrigger: {runs_out: {category: 洁面}}\n"
-    first += "steps: [{name: now, send: on due, via: [wecom], message: foam}]\n"
-    books = library(first, CAT_FOOD.replace("VIA", "wecom"))
-    capped = Settings.model_validate({"policy": {"caps": ["1 per 3d"]}})
+    books, capped = outbid(database, ana)
     assert [queued_on(database, books, days, capped) for days in (0, 0.1)] == [1, 0]
     with database.write() as connection:
         connection.execute(sa.update(messages).values(state="cancelled"))
