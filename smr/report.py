@@ -16,9 +16,7 @@ from smr.tables import customers, imports, purchases
 ACCEPTED = "accepted"
 HELD_OUT = "held_out"
 EXPIRED = "expired"
-DUE_NO_MORE = frozenset(
-    {EXPIRED, *map(str, (Reason.NOT_DUE, Reason.REFUNDED, Reason.BOUGHT_ALREADY, Reason.PAUSED))}
-)
+DUE_NO_MORE = frozenset({EXPIRED, str(Reason.NOT_DUE), str(Reason.PAUSED)})
 """Verdicts on reminders that no trigger finds any more."""
 
 

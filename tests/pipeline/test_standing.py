@@ -274,6 +274,23 @@ def test_a_bought_again_supply_is_due_no_more(database: Database, ana: World) ->
         assert connection.scalars(sa.select(candidates.c.reason)).all() == ["bought_already"]
 
 
+def test_a_run_that_looks_for_news_counts_what_one_that_looks_at_everybody_counts(
+    database: Database, ana: World
+) -> None:
+    ana.product("foam", category="洁面")
+    ana.customer("ben", addresses={"wecom": "wm-ben"}, consent=True)
+    ana.purchase("ben", "fish", days_ago=12)
+    ana.purchase("ben", "foam", days_ago=1)
+    put(database, ana)
+    book = CAT_FOOD.replace("VIA", "wecom") + "stop_when: [{purchase: {category: 洁面}}]\n"
+    counts = []
+    for hours in (0, 1):
+        done = pipeline.run(database, library(book), PLAIN, now=NOW + timedelta(hours=hours))
+        assert isinstance(done, RunReport)
+        counts.append((done.due, done.settled, done.blocked))
+    assert counts == [(2, 0, {"bought_already": 1}), (1, 1, {"bought_already": 1})]
+
+
 def test_a_run_of_one_playbook_leaves_the_others_to_the_next(database: Database, ana: World) -> None:
     ana.product("foam", category="洁面")
     put(database, ana)
