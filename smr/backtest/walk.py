@@ -116,10 +116,9 @@ class Sender:
 
     def _send_batch(self, connection: Connection, at: int, waiting: list[Any]) -> None:
         now = clock.moment(at)
-        ids = [row.message_id for row in waiting]
         verdicts: dict[str, guards.Verdict] = {}
         if self.reads_messages or at != self.decided:
-            verdicts = guards.recheck(connection, self.library, self.settings, now=now, message_ids=ids)
+            verdicts = guards.recheck(connection, self.library, self.settings, now=now, written=waiting)
         going, stopped = [], []
         for row in waiting:
             verdict = verdicts.get(row.message_id)
@@ -220,6 +219,9 @@ _WAITING = (
     sa.select(
         messages.c.bucket,
         messages.c.message_id,
+        messages.c.playbook,
+        messages.c.step,
+        messages.c.channel,
         sa.type_coerce(messages.c.send_after, sa.BigInteger).label("send_after"),
         sa.type_coerce(messages.c.expires_at, sa.BigInteger).label("expires_at"),
     )

@@ -27,7 +27,7 @@ class Recheck(Protocol):
         settings: Settings,
         *,
         now: datetime,
-        message_ids: Sequence[str],
+        written: Sequence[guards.Written],
     ) -> Mapping[str, Verdict]:
         """A verdict by id for messages that must not be sent now."""
 
@@ -47,8 +47,7 @@ class Round:
 
     def judge(self, connection: Connection, claimed: Sequence[Claimed]) -> Mapping[str, Verdict]:
         """The guards' verdicts on these messages."""
-        ids = [message.message_id for message in claimed]
-        return self.recheck(connection, self.library, self.settings, now=self.now, message_ids=ids)
+        return self.recheck(connection, self.library, self.settings, now=self.now, written=claimed)
 
     def next_rungs(self, connection: Connection, message_ids: Sequence[str]) -> Mapping[str, guards.Rung]:
         """For each of these messages, the step's next channel and the address there, if there is one."""

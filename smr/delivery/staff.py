@@ -33,8 +33,7 @@ def take_back(this: Round, channel: Channel, given: Sequence[WithStaff], report:
         _let_go(this, channel, late, S.EXPIRED, "expired", report, surely=False)
         timely = [one for one in some if one.expires_at > this.now]
         with this.database.read() as connection:
-            ids = [one.message_id for one in timely]
-            found = this.recheck(connection, this.library, this.settings, now=this.now, message_ids=ids)
+            found = this.recheck(connection, this.library, this.settings, now=this.now, written=timely)
         stops = {name: verdict.reason.value for name, verdict in found.items() if verdict.until is None}
         for reason in sorted(set(stops.values())):
             stopped = [one for one in timely if stops.get(one.message_id) == reason]

@@ -3,7 +3,8 @@
 In: a channel, and the round. Out: a report. Messages go claimed → judged and recorded as being sent → called
 → recorded as ended. Calls run in threads, as many at once as the channel takes; everything else runs in the
 one thread of this channel. One transaction records what has come back and what is sent next, so that a slow
-disk is waited for once.
+disk is waited for once. What can go at once is claimed in that transaction, too; only a channel that groups
+messages by what they say claims some before, to choose from.
 Traps: no transaction is open during a call. What came back must not be lost when the database is away for a
 moment, so its record is tried again for as long as the lease lasts.
 """
@@ -16,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
@@ -47,6 +49,20 @@ TRIES = 6
 NOTED_EVERY = 10
 Group = list[Claimed]
 Done = TypeVar("Done")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one transaction is to begin: groups of messages that are held, or places to be claimed in it."""
+
+    groups: Sequence[Group]
+    places: Sequence[Place]
+    token: str
+
+    @property
+    def count(self) -> int:
+        """How many messages."""
+        return len(self.places) + sum(map(len, self.groups))
 
 
 @dataclass
@@ -87,15 +103,19 @@ class ChannelWork:
         landed = self._landed()
         slots = 0 if self._is_ending() else self.channel.traits.parallel - len(self.flying)
         if slots:
-            self._fill(slots * self.channel.traits.max_batch)
-        if landed or (slots and self.held):
+            self._look_ahead(slots * self.channel.traits.max_batch)
+        if landed or (slots and self._has_more()):
             self._record(pool, landed, slots)
         if self.flying:
             wait(self.flying, timeout=self._patience(), return_when=FIRST_COMPLETED)
-        elif self.held and not self._is_ending() and self.wait:
+        elif self._has_more() and not self._is_ending() and self.wait:
             clock.pause(min(self.wait, NAP))
         self._renew()
-        return bool(self.flying) or not (self._is_ending() or (self.exhausted and not self.held))
+        return bool(self.flying) or not (self._is_ending() or (self.exhausted and not self._has_more()))
+
+    def _has_more(self) -> bool:
+        """Whether it is known of something to send."""
+        return bool(self.held or (self.together is None and self.places))
 
     def _is_ending(self) -> bool:
         """Whether nothing more may be begun."""
@@ -118,9 +138,17 @@ class ChannelWork:
     def _patience(self) -> float:
         """How long to wait for calls before looking after other things."""
         quiet = self.this.lease_seconds / 3
-        return min(quiet, max(self.wait, 0.001)) if self.held and self.wait else quiet
+        return min(quiet, max(self.wait, 0.001)) if self._has_more() and self.wait else quiet
 
     # Claiming
+
+    def _look_ahead(self, room: int) -> None:
+        """Know what is next; where messages are grouped, hold enough for the calls that may begin now."""
+        if self.together is not None:
+            self._fill(room)
+        elif not self.exhausted:
+            self._list()
+            self.exhausted = not self.places
 
     def _fill(self, room: int) -> None:
         """Hold enough messages for the calls that may begin now, and some more."""
@@ -159,47 +187,72 @@ class ChannelWork:
 
     def _record(self, pool: ThreadPoolExecutor, landed: Sequence[Answer], slots: int) -> None:
         """One transaction: how calls ended, and what is sent next. Then the next calls."""
-        groups = self._choose(slots) if slots else []
+        asked = self._ask_for(slots) if slots else Asked((), (), outbox.new_token())
         if landed:
             reached("before_settle")
         settled, begun, leave = self._lasting(
-            lambda connection, again: self._transact(connection, landed, groups, again), bool(landed)
+            lambda connection, again: self._transact(connection, landed, asked, again), bool(landed)
         )
         if landed:
             reached("after_settle")
-        self._count(landed, settled, begun, groups, leave)
+        self._count(landed, settled, begun, asked, leave)
         if begun.sending:
             reached("before_send")
-        passed = {message.message_id for message in begun.sending}
-        for group in groups:
-            going = [message for message in group if message.message_id in passed]
-            if going:
-                self.flying[pool.submit(send, self.channel, going, now=self.this.now)] = going
+        for going in self._calls(begun.sending, asked):
+            self.flying[pool.submit(send, self.channel, going, now=self.this.now)] = going
+
+    def _ask_for(self, slots: int) -> Asked:
+        """What is to be sent next: places to be claimed and begun at once, or groups of what is held."""
+        if self.together is not None:
+            return Asked(self._choose(slots), (), outbox.new_token())
+        most = self.budget.take(min(slots * self.channel.traits.max_batch, len(self.places)))
+        return Asked((), tuple(islice(self.places, most)), outbox.new_token())
+
+    def _calls(self, sending: Sequence[Claimed], asked: Asked) -> list[Group]:
+        """What goes in one call each."""
+        if asked.places:
+            size = self.channel.traits.max_batch
+            return [list(sending[first : first + size]) for first in range(0, len(sending), size)]
+        passed = {message.message_id for message in sending}
+        chosen = ([message for message in group if message.message_id in passed] for group in asked.groups)
+        return [group for group in chosen if group]
 
     def _transact(
-        self, connection: Connection, landed: Sequence[Answer], groups: Sequence[Group], again: bool
+        self, connection: Connection, landed: Sequence[Answer], asked: Asked, again: bool
     ) -> tuple[list[Settlement], outbox.Begun, gate.Leave]:
-        if groups:
+        if asked.count:
             record_sending(connection)
         given = [one for answer in landed for one in answer.settlements]
         settled = outbox.settle(connection, self._onward(connection, given), now=self.this.now)
         self._note(connection, landed)
-        wanted = [message for group in groups for message in group]
-        if not wanted:
+        if not asked.count:
             return settled, outbox.Begun((), ()), gate.Leave(0)
-        leave = gate.ask(connection, self.channel.name, self.channel.traits.rate, len(wanted))
-        begun = outbox.begin_sending(
-            connection,
-            wanted[: leave.count],
-            self.this.judge,
-            lease_seconds=self.this.lease_seconds,
-            now=self.this.now,
-            again=again,
-        )
-        unused = leave.count - len(begun.sending)
-        gate.give_back(connection, self.channel.name, self.channel.traits.rate, unused)
+        rate = self.channel.traits.rate
+        leave = gate.ask(connection, self.channel.name, rate, asked.count)
+        begun = self._begin(connection, asked, leave.count, again)
+        gate.give_back(connection, self.channel.name, rate, leave.count - len(begun.sending))
         reached("before_sending_commit")
         return settled, begun, leave
+
+    def _begin(self, connection: Connection, asked: Asked, most: int, again: bool) -> outbox.Begun:
+        this, owner = self.this, None
+        if asked.places:
+            recorded = outbox.recorded(connection, asked.places, asked.token) if again else []
+            if recorded:
+                return outbox.Begun(tuple(recorded), ())
+            places, owner = asked.places[:most], this.owner
+            wanted = outbox.take(connection, self.channel.name, places, token=asked.token, now=this.now)
+        else:
+            wanted = [message for group in asked.groups for message in group][:most]
+        return outbox.begin_sending(
+            connection,
+            wanted,
+            this.judge,
+            lease_seconds=this.lease_seconds,
+            now=this.now,
+            owner=owner,
+            again=again,
+        )
 
     def _choose(self, slots: int) -> list[Group]:
         """The next messages, in groups that may go in one call each; they stay held until recorded."""
@@ -275,7 +328,7 @@ class ChannelWork:
         landed: Sequence[Answer],
         settled: Sequence[Settlement],
         begun: outbox.Begun,
-        groups: Sequence[Group],
+        asked: Asked,
         leave: gate.Leave,
     ) -> None:
         name = self.channel.name
@@ -284,9 +337,11 @@ class ChannelWork:
         self.report.lost += sum(len(answer.settlements) for answer in landed) - len(settled)
         if settled:
             self.report.places[name] = self.channel.place
-        self.budget.give_back(sum(map(len, groups)) - leave.count)
-        self._drop([message for group in groups for message in group][: leave.count])
-        self.wait = leave.wait if groups else self.wait
+        # What others have taken meanwhile does not count for this round.
+        moved = len(begun.sending) + len(begun.stopped) if asked.places else leave.count
+        self.budget.give_back(asked.count - moved)
+        self._drop(asked, leave.count)
+        self.wait = leave.wait if asked.count else self.wait
         if leave.why or leave.wait > LONGEST_WAIT:
             self.over = True
             self.report.waits[name] = round(leave.wait, 1)
@@ -296,10 +351,13 @@ class ChannelWork:
             self.noted_at = -NOTED_EVERY
         self.moved()
 
-    def _drop(self, done: Sequence[Claimed]) -> None:
-        """What was begun, stopped or taken over is not held any more."""
-        gone = {message.hold for message in done}
-        self.held = deque(message for message in self.held if message.hold not in gone)
+    def _drop(self, asked: Asked, count: int) -> None:
+        """What was begun, stopped or taken over is not next any more."""
+        for _ in asked.places[:count]:
+            self.places.popleft()
+        gone = {message.hold for message in [one for group in asked.groups for one in group][:count]}
+        if gone:
+            self.held = deque(message for message in self.held if message.hold not in gone)
 
     # Holding on and letting go
 
@@ -317,7 +375,8 @@ class ChannelWork:
         wait(self.flying)
         landed = self._landed()
         if landed:
-            self._lasting(lambda connection, again: self._transact(connection, landed, [], again), True)
+            none = Asked((), (), "")
+            self._lasting(lambda connection, again: self._transact(connection, landed, none, again), True)
         if self.held:
             with self.this.database.write() as connection:
                 outbox.release(connection, list(self.held))

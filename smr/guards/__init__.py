@@ -11,7 +11,7 @@ from smr.guards.frequency_cap import arbitrations
 from smr.guards.ladder import Rung, next_rungs
 from smr.guards.limits import limit_run
 from smr.guards.quiet_hours import quiet_now
-from smr.guards.recheck import recheck
+from smr.guards.recheck import Written, recheck
 from smr.guards.standing import decide_anew, decided_at, note_decided, note_slice
 from smr.guards.verdict import Bench, Verdict
 
@@ -20,6 +20,7 @@ __all__ = [
     "Bench",
     "Rung",
     "Verdict",
+    "Written",
     "arbitrate",
     "arbitrations",
     "decide_anew",

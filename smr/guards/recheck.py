@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 from smr import clock
 from smr.conditions import Who
 from smr.conditions.contact import may_reach
-from smr.database.pairs import are, buckets_of, pairs, within
+from smr.database.given import PLACE, bound, given, matches, places, within
 from smr.events import Reason
 from smr.guards.chain import CONTACT, reason_of
 from smr.guards.frequency_cap import counted_for, impersonal
@@ -27,51 +28,88 @@ SKIPPED = frozenset({Reason.NOT_DUE, Reason.BEFORE_PUBLICATION, Reason.QUIET_HOU
 """Not asked again: the run decided them, or (quiet hours) the answer is to wait."""
 
 
+class Written(Protocol):
+    """A message: its step, its channel, and its id, which begins with three hex digits of its bucket."""
+
+    @property
+    def playbook(self) -> str:
+        """The playbook's name."""
+
+    @property
+    def step(self) -> str:
+        """The step's name."""
+
+    @property
+    def channel(self) -> str:
+        """The channel it is to go by."""
+
+    @property
+    def message_id(self) -> str:
+        """The message's id."""
+
+
+class _Kept(threading.local):
+    """The statements a thread asked last: a round of delivery asks the same ones, batch by batch."""
+
+    def __init__(self) -> None:
+        self.library: Library | None = None
+        self.settings: Settings | None = None
+        self.asked: tuple[Any, ...] = ()
+        self.statements: dict[tuple[str, str, str], sa.Select[Any]] = {}
+
+    def statement(self, dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
+        """The statement of a step and channel, built once as long as nothing is different."""
+        asked = (dialect, bench.now, bench.quiet_until)
+        if self.library is not bench.library or self.settings is not bench.settings or self.asked != asked:
+            self.library, self.settings, self.asked = bench.library, bench.settings, asked
+            self.statements = {}
+        key = bench.playbook.name, bench.step.name, channel
+        if key not in self.statements:
+            self.statements[key] = _statement(dialect, bench, channel)
+        return self.statements[key]
+
+
+_kept = _Kept()
+
+
 def recheck(
-    connection: Connection, library: Library, settings: Settings, *, now: datetime, message_ids: Sequence[str]
+    connection: Connection,
+    library: Library,
+    settings: Settings,
+    *,
+    now: datetime,
+    written: Sequence[Written],
 ) -> dict[str, Verdict]:
     """Which of these messages must not be sent now, and why. A verdict with `until` means: wait until then.
 
-    Message ids begin with three hexadecimal digits of their bucket. Runs in the caller's transaction, the
-    one that writes `sending`, so that nothing comes between the judgement and the record.
+    Runs in the caller's transaction, the one that writes `sending`, so that nothing comes between the
+    judgement and the record.
     """
-    if not message_ids:
+    if not written:
         return {}
-    steps = _by_step(connection, message_ids)
+    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for message in written:
+        alike[message.playbook, message.step, message.channel].append(message.message_id)
     quiet = quiet_now(connection, now, settings)
     known = {playbook.name: playbook for playbook in library.playbooks}
     verdicts: dict[str, Verdict] = {}
-    for (name, step_name), ids in steps.items():
+    for (name, step_name, channel), ids in alike.items():
         playbook = known.get(name)
         if playbook is None or step_name not in {step.name for step in playbook.steps}:
             verdicts |= dict.fromkeys(ids, Verdict(Reason.DELETED))
             continue
         bench = Bench(playbook, playbook.step(step_name), library, settings, now, quiet)
-        verdicts |= _judge(connection, bench, ids)
+        verdicts |= _judge(connection, bench, channel, ids)
     return verdicts
 
 
-def _by_step(connection: Connection, message_ids: Sequence[str]) -> dict[tuple[str, str], list[str]]:
-    buckets = buckets_of(message_ids)
-    wanted = pairs(connection.dialect.name, buckets, message_ids)
-    rows = connection.execute(
-        sa.select(messages.c.playbook, messages.c.step, messages.c.message_id)
-        .join_from(messages, wanted, are(messages, wanted))
-        .where(within(messages, buckets))
-    )
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for playbook, step, message_id in rows:
-        found[playbook, step].append(message_id)
-    return found
-
-
-def _judge(connection: Connection, bench: Bench, ids: Sequence[str]) -> dict[str, Verdict]:
+def _judge(connection: Connection, bench: Bench, channel: str, ids: Sequence[str]) -> dict[str, Verdict]:
     tomorrow = clock.end_of_day(bench.now, bench.settings.shop.tz)
-    bound = {"now": clock.seconds(bench.now), "run": 0, "tomorrow": clock.seconds(tomorrow)}
+    values = {"now": clock.seconds(bench.now), "run": 0, "tomorrow": clock.seconds(tomorrow)}
+    values |= bound(connection, PLACE, places(ids))
     verdicts: dict[str, Verdict] = {}
-    for message_id, reason, may, quiet, capped in connection.execute(
-        _statement(connection.dialect.name, bench, ids), bound
-    ):
+    statement = _kept.statement(connection.dialect.name, bench, channel)
+    for message_id, reason, may, quiet, capped in connection.execute(statement, values):
         if reason is not None and (reason not in CONTACT or not may):
             verdicts[message_id] = Verdict(Reason(reason))
         elif not may:
@@ -83,9 +121,8 @@ def _judge(connection: Connection, bench: Bench, ids: Sequence[str]) -> dict[str
     return verdicts
 
 
-def _statement(dialect: str, bench: Bench, ids: Sequence[str]) -> sa.Select[Any]:
-    buckets = buckets_of(ids)
-    wanted = pairs(dialect, buckets, ids)
+def _statement(dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
+    wanted = given(dialect, PLACE)
     same = sa.and_(
         Who.of(messages).owns(candidates),
         candidates.c.playbook == messages.c.playbook,
@@ -93,13 +130,8 @@ def _statement(dialect: str, bench: Bench, ids: Sequence[str]) -> sa.Select[Any]
         candidates.c.anchor == messages.c.anchor,
     )
     who = Who.of(candidates)
-    may = sa.case(
-        *(
-            (messages.c.channel == channel, may_reach(who, channel, bench.playbook.purpose, bench.settings))
-            for channel in bench.settings.channel_names
-        ),
-        else_=sa.false(),
-    )
+    known = channel in bench.settings.channel_names
+    may = may_reach(who, channel, bench.playbook.purpose, bench.settings) if known else sa.false()
     return (
         sa.select(
             messages.c.message_id,
@@ -108,8 +140,8 @@ def _statement(dialect: str, bench: Bench, ids: Sequence[str]) -> sa.Select[Any]
             send_after(candidates, bench),
             _capped(who, bench.settings),
         )
-        .select_from(messages.join(wanted, are(messages, wanted)).join(candidates, same))
-        .where(within(messages, buckets))
+        .select_from(messages.join(wanted, matches(messages, wanted, PLACE)).join(candidates, same))
+        .where(within(dialect, messages))
     )
 
 

@@ -5,7 +5,16 @@ row under the unique key of its reminder; it moves only along the arrows in `sta
 only what it holds by its token. No network here.
 """
 
-from smr.outbox.claim import Claimed, Place, channels_waiting, claim, in_order
+from smr.outbox.claim import (
+    Claimed,
+    Place,
+    channels_waiting,
+    claim,
+    in_order,
+    new_token,
+    recorded,
+    take,
+)
 from smr.outbox.operators import cancel, retry
 from smr.outbox.prune import prune
 from smr.outbox.put import COLUMNS, put
@@ -33,8 +42,10 @@ __all__ = [
     "fate",
     "go_on",
     "in_order",
+    "new_token",
     "prune",
     "put",
+    "recorded",
     "release",
     "renew",
     "rescue",
@@ -42,6 +53,7 @@ __all__ = [
     "send_again",
     "settle",
     "settle_unknown",
+    "take",
     "take_from_staff",
     "unknown_messages",
     "with_staff",

@@ -8,7 +8,6 @@ Trap: leases are counted by the database's clock, while what is due is judged by
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -19,6 +18,7 @@ from sqlalchemy.engine import Connection
 from smr.crash_points import reached
 from smr.database import Database
 from smr.database.each import update_each
+from smr.database.given import PLACE, bound
 from smr.database.timing import database_now
 from smr.events import MessageState
 from smr.outbox import sql
@@ -26,6 +26,8 @@ from smr.outbox.states import check_arrow
 from smr.tables import messages
 
 HIGHEST = 2**31 - 1
+MESSAGE_ID = 5
+"""Its place among the columns of `sql.CLAIMED`."""
 
 
 class Place(NamedTuple):
@@ -35,8 +37,7 @@ class Place(NamedTuple):
     message_id: str
 
 
-@dataclass(frozen=True)
-class Claimed:
+class Claimed(NamedTuple):
     """One message in a worker's hands. `token` proves the hold; `attempt` numbers the try that is due.
 
     `refusals` counts the earlier tries that were refused for the message's own sake.
@@ -128,24 +129,50 @@ def _take(
     wanted: Sequence[Place],
 ) -> list[Claimed]:
     check_arrow(MessageState.QUEUED, MessageState.CLAIMED)
-    token = uuid4().hex
-    buckets, ids = zip(*wanted, strict=True)
-    found = connection.execute(
-        sql.lock_due(connection.dialect.name, buckets, ids), {"channel": channel, "now": now}
-    )
-    by_id = {row.message_id: Claimed(*(*row, token)) for row in found}
-    claimed = [by_id[place.message_id] for place in wanted if place.message_id in by_id]
+    claimed = take(connection, channel, wanted, token=new_token(), now=now)
     update_each(
         connection,
         messages,
-        [{"bucket": message.bucket, "message_id": message.message_id} for message in claimed],
+        [
+            {"bucket": message.bucket, "message_id": message.message_id, "token": message.token}
+            for message in claimed
+        ],
         key=sql.KEY,
         where=(sql.QUEUED,),
         same={
             "state": MessageState.CLAIMED,
             "owner": owner,
-            "token": token,
             "lease_until": database_now() + sa.literal(lease_seconds, sa.BigInteger),
         },
     )
     return claimed
+
+
+def new_token() -> str:
+    """What will prove a hold."""
+    return uuid4().hex
+
+
+def take(
+    connection: Connection, channel: str, wanted: Sequence[Place], *, token: str, now: datetime
+) -> list[Claimed]:
+    """Those of the `wanted` messages that are still to be sent now, locked for the rest of the transaction.
+
+    Nothing is written: whoever takes them to send them in this very transaction needs no claim before.
+    """
+    if not wanted:
+        return []
+    places = bound(connection, PLACE, wanted)
+    found = connection.execute(
+        sql.lock_due(connection.dialect.name), {"channel": channel, "now": now, **places}
+    )
+    by_id = {row[MESSAGE_ID]: Claimed(*(*row, token)) for row in found}
+    return [by_id[place.message_id] for place in wanted if place.message_id in by_id]
+
+
+def recorded(connection: Connection, places: Sequence[Place], token: str) -> list[Claimed]:
+    """Those of the messages that are recorded as being sent under that token."""
+    values = {"token": token, **bound(connection, PLACE, places)}
+    found = connection.execute(sql.sending_under(connection.dialect.name), values)
+    by_id = {row[MESSAGE_ID]: Claimed(*(*row, token)) for row in found}
+    return [by_id[place.message_id] for place in places if place.message_id in by_id]

@@ -1,8 +1,8 @@
 """From claimed to sending: the last judgement, and the record that is made before the call.
 
-In: claimed messages and a judge. Out: those that may be sent now, with their attempt rows written.
-The caller commits before it calls the channel. A message that another has taken over meanwhile (its lease ran
-out) is left out silently: it is in other hands.
+In: claimed messages, or messages taken in this very transaction, and a judge. Out: those that may be sent
+now, with their attempt rows written. The caller commits before it calls the channel. A message that another
+has taken over meanwhile (its lease ran out) is left out silently: it is in other hands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from smr.database.each import insert_each, update_each
+from smr.database.each import changed_each, insert_each, update_each
 from smr.database.timing import database_now
 from smr.events import MessageState, Reason
 from smr.outbox import sql
@@ -70,26 +70,29 @@ def begin_sending(
     *,
     lease_seconds: int,
     now: datetime,
+    owner: str | None = None,
     again: bool = False,
 ) -> Begun:
     """Judge these messages once more, and record that those which pass are being sent.
 
-    Each of them gets an attempt row and a new lease. To be committed before the channel is called. `again`:
-    this was tried before, and nobody knows whether it was committed; what is found recorded counts as begun.
+    Each of them gets an attempt row and a new lease. To be committed before the channel is called. `owner` is
+    named where the messages were only taken (`take`), and are claimed and begun at once. `again`: this was
+    tried before, and nobody knows whether it was committed; what is found recorded counts as begun.
     """
     _durably(connection)
     recorded = still_mine(connection, claimed, MessageState.SENDING) if again else []
-    mine = still_mine(connection, claimed, MessageState.CLAIMED)
-    verdicts = judge(connection, mine) if mine else {}
-    stopped = [
+    done = {message.message_id for message in recorded}
+    waiting = [message for message in claimed if message.message_id not in done]
+    verdicts = judge(connection, waiting) if waiting else {}
+    stops = [
         _stop(message, verdicts.get(message.message_id), now)
-        for message in mine
+        for message in waiting
         if _stops(message, verdicts, now)
     ]
-    halted = {stop.message.message_id for stop in stopped}
-    sending = [message for message in mine if message.message_id not in halted]
-    _record_stopped(connection, stopped, now)
-    _record_sending(connection, sending, lease_seconds, now)
+    halted = {stop.message.message_id for stop in stops}
+    passed = [message for message in waiting if message.message_id not in halted]
+    stopped = _record_stopped(connection, stops, now, owner)
+    sending = _record_sending(connection, passed, lease_seconds, now, owner)
     return Begun((*recorded, *sending), tuple(stopped))
 
 
@@ -152,31 +155,54 @@ def fate(
     return MessageState.QUEUED, verdict.reason, later
 
 
-def _record_stopped(connection: Connection, stopped: Sequence[Stopped], now: datetime) -> None:
+def _record_stopped(
+    connection: Connection, stops: Sequence[Stopped], now: datetime, owner: str | None
+) -> list[Stopped]:
+    stopped: set[str] = set()
     for state in (MessageState.CANCELLED, MessageState.EXPIRED, MessageState.QUEUED):
-        check_arrow(MessageState.CLAIMED, state)
-        rows = [_stopped_row(stop) for stop in stopped if stop.state is state]
+        some = [stop for stop in stops if stop.state is state]
+        reasons = [{"reason": stop.reason.value} for stop in some]
+        later = [{} if stop.send_after is None else {"send_after": stop.send_after} for stop in some]
         same = {"state": state, **sql.FREE} | ({} if state is MessageState.QUEUED else {"settled_at": now})
-        update_each(connection, messages, rows, key=sql.KEY, same=same)
-
-
-def _stopped_row(stop: Stopped) -> dict[str, Any]:
-    row = {"bucket": stop.message.bucket, "message_id": stop.message.message_id, "reason": stop.reason.value}
-    return row | ({} if stop.send_after is None else {"send_after": stop.send_after})
+        own = [{**reason, **until} for reason, until in zip(reasons, later, strict=True)]
+        stopped |= _move(connection, [stop.message for stop in some], own, state, same, owner)
+    return [stop for stop in stops if stop.message.message_id in stopped]
 
 
 def _record_sending(
-    connection: Connection, sending: Sequence[Claimed], lease_seconds: int, now: datetime
-) -> None:
-    check_arrow(MessageState.CLAIMED, MessageState.SENDING)
-    update_each(
-        connection,
-        messages,
-        [{**row, "attempts": message.attempt} for row, message in zip(_keys(sending), sending, strict=True)],
-        key=sql.KEY,
-        same={"state": MessageState.SENDING, "reason": None, "lease_until": _lease(lease_seconds)},
-    )
+    connection: Connection, passed: Sequence[Claimed], lease_seconds: int, now: datetime, owner: str | None
+) -> list[Claimed]:
+    same: dict[str, Any] = {
+        "state": MessageState.SENDING,
+        "reason": None,
+        "lease_until": _lease(lease_seconds),
+    }
+    if owner is not None and passed:
+        same |= {"owner": owner, "token": passed[0].token}
+    own = [{"attempts": message.attempt} for message in passed]
+    begun = _move(connection, passed, own, MessageState.SENDING, same, owner)
+    sending = [message for message in passed if message.message_id in begun]
     insert_each(connection, deliveries, [_attempt(message, now) for message in sending])
+    return sending
+
+
+def _move(
+    connection: Connection,
+    held: Sequence[Claimed],
+    own: Sequence[dict[str, Any]],
+    state: MessageState,
+    same: dict[str, Any],
+    owner: str | None,
+) -> set[str]:
+    """Move what is still held, under its token or by this transaction's lock; the ids of what was moved."""
+    source, key = (MessageState.CLAIMED, sql.FENCE) if owner is None else (MessageState.QUEUED, sql.KEY)
+    check_arrow(source, state)
+    rows = [
+        {**{name: getattr(message, name) for name in key}, **one}
+        for message, one in zip(held, own, strict=True)
+    ]
+    where = (sql.is_in(source),)
+    return changed_each(connection, messages, rows, key=key, tell="message_id", where=where, same=same)
 
 
 def _attempt(message: Claimed, now: datetime) -> dict[str, Any]:

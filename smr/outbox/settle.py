@@ -14,11 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from smr.database.each import update_each
+from smr.database.each import changed_each, update_each
 from smr.events import MessageState as S
 from smr.outbox import sql
 from smr.outbox.claim import Claimed
-from smr.outbox.send import still_mine
 from smr.outbox.states import check_arrow
 from smr.tables import deliveries, messages
 
@@ -63,20 +62,20 @@ class Settlement:
 
 def settle(connection: Connection, settlements: Sequence[Settlement], *, now: datetime) -> list[Settlement]:
     """Record how these attempts ended; returns those that were recorded, as the messages were still held."""
-    given = [one.message for one in settlements]
-    held = {message.hold for message in still_mine(connection, given, S.SENDING)}
-    mine = [one for one in settlements if one.message.hold in held]
+    recorded: set[tuple[str, str]] = set()
     for state, result in RESULTS.items():
-        of_state = [settlement for settlement in mine if settlement.state is state]
-        _settle_messages(connection, of_state, state, now)
-        _settle_attempts(connection, [one for one in of_state if one.blame], result, now)
-        _settle_attempts(connection, [one for one in of_state if not one.blame], PUT_OFF, now)
-    return mine
+        of_state = [settlement for settlement in settlements if settlement.state is state]
+        mine = _settle_messages(connection, of_state, state, now)
+        _settle_attempts(connection, [one for one in mine if one.blame], result, now)
+        _settle_attempts(connection, [one for one in mine if not one.blame], PUT_OFF, now)
+        recorded.update(one.message.hold for one in mine)
+    return [one for one in settlements if one.message.hold in recorded]
 
 
 def _settle_messages(
     connection: Connection, settlements: Sequence[Settlement], state: S, now: datetime
-) -> None:
+) -> list[Settlement]:
+    """Those that were still held, and are settled now."""
     check_arrow(S.SENDING, state)
     rows = [_message_row(settlement) for settlement in settlements]
     same: dict[str, Any] = {"state": state, **sql.FREE}
@@ -84,7 +83,11 @@ def _settle_messages(
         same["settled_at"] = now
     if state is S.SENT:
         same["sent_at"] = now
-    update_each(connection, messages, rows, key=sql.KEY, same=same)
+    where = (sql.is_in(S.SENDING),)
+    settled = changed_each(
+        connection, messages, rows, key=sql.FENCE, tell="message_id", where=where, same=same
+    )
+    return [one for one in settlements if one.message.message_id in settled]
 
 
 def _message_row(settlement: Settlement) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def _message_row(settlement: Settlement) -> dict[str, Any]:
     row = {
         "bucket": message.bucket,
         "message_id": message.message_id,
+        "token": message.token,
         "reason": settlement.reason,
         "provider_id": settlement.provider_id,
     }

@@ -8,11 +8,12 @@ two workers never wait for each other in a circle. The indexes relied on are `me
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import sqlalchemy as sa
 
-from smr.database.pairs import are, pairs, within
+from smr.database.given import PLACE, given, matches, within
 from smr.database.unindexed import unindexed
 from smr.events import MessageState as S
 from smr.tables import deliveries, messages
@@ -25,6 +26,8 @@ UNKNOWN = cast("sa.ColumnElement[bool]", table.UNKNOWN)
 WITH_STAFF = cast("sa.ColumnElement[bool]", table.WITH_STAFF)
 bucket = unindexed(m.bucket)
 KEY = ("bucket", "message_id")
+FENCE = (*KEY, "token")
+"""What finds a message only as long as it is held under that token."""
 ATTEMPT_KEY = ("bucket", "customer_id", "message_id", "attempt")
 FREE = {"token": None, "lease_until": None}
 """What a message carries that nobody holds."""
@@ -137,25 +140,37 @@ def in_order() -> sa.Select[Any]:
     )
 
 
-def lock_due(dialect: str, buckets: Sequence[int], ids: Sequence[str]) -> sa.Select[Any]:
-    """Those of the named messages that are still to be sent, locked; those another has locked are passed
+@lru_cache
+def lock_due(dialect: str) -> sa.Select[Any]:
+    """Those of the given messages that are still to be sent, locked; those another has locked are passed
     over. Each is looked up by its bucket and id.
     """
     now = sa.bindparam("now", type_=m.send_after.type)
-    wanted = pairs(dialect, buckets, ids)
+    wanted = given(dialect, PLACE)
     return (
         sa.select(*CLAIMED)
-        .join_from(messages, wanted, are(messages, wanted))
-        .where(within(messages, buckets), unindexed(m.channel) == sa.bindparam("channel"), *_due(now))
+        .join_from(messages, wanted, matches(messages, wanted, PLACE))
+        .where(within(dialect, messages), unindexed(m.channel) == sa.bindparam("channel"), *_due(now))
         .order_by(m.bucket, m.message_id)
         .with_for_update(skip_locked=True, of=messages)
+    )
+
+
+def sending_under(dialect: str) -> sa.Select[Any]:
+    """Those of the given messages that are being sent under a token, with the number of that attempt."""
+    wanted = given(dialect, PLACE)
+    columns = (m.attempts.label("attempt") if one.name == "attempt" else one for one in CLAIMED)
+    return (
+        sa.select(*columns)
+        .join_from(messages, wanted, matches(messages, wanted, PLACE))
+        .where(within(dialect, messages), is_in(S.SENDING), m.token == sa.bindparam("token"))
     )
 
 
 def lock_mine(buckets: Sequence[int], state: S) -> sa.Select[Any]:
     """The messages still held under a token in a state, locked."""
     leased = m.lease_until > sa.literal_column("0")
-    return lock_where(buckets, HELD, leased, _is(state), m.token == sa.bindparam("token"), wait=True)
+    return lock_where(buckets, HELD, leased, is_in(state), m.token == sa.bindparam("token"), wait=True)
 
 
 def lock_where(
@@ -174,7 +189,7 @@ def lock_these(buckets: Sequence[int], ids: Collection[str], state: S) -> sa.Sel
     """Those of the named messages that are in a state, locked."""
     return (
         sa.select(m.bucket, m.message_id, m.customer_id, m.attempts)
-        .where(m.bucket.in_(buckets), m.message_id.in_(ids), _is(state))
+        .where(m.bucket.in_(buckets), m.message_id.in_(ids), is_in(state))
         .order_by(m.bucket, m.message_id)
         .with_for_update()
     )
@@ -185,14 +200,14 @@ def buckets_where(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(bucket.label("bucket")).where(*conditions).distinct()
 
 
-def _is(state: S) -> sa.ColumnElement[bool]:
+def is_in(state: S) -> sa.ColumnElement[bool]:
     """In that state; written out, for an index with a condition is found only by what is written."""
     return m.state == sa.literal_column(f"'{state.value}'")
 
 
 def dead(state: S) -> tuple[sa.ColumnElement[bool], ...]:
     """Held in `state` under a lease that ran out before `:database_now`."""
-    return (HELD, _is(state), m.lease_until < sa.bindparam("database_now"))
+    return (HELD, is_in(state), m.lease_until < sa.bindparam("database_now"))
 
 
 def too_late() -> tuple[sa.ColumnElement[bool], ...]:

@@ -6,6 +6,7 @@
       │  │        │           │ └────▶ unknown             nobody can say whether it went out
       │  └────────┴─▶ cancelled | expired
       └── claimed: released, lease ran out, or a guard says later
+      └── queued ──▶ sending: claimed and recorded as being sent in one transaction
       └── sending: surely not sent, tried again later
       └── unknown: asked, and the channel does not have it; or an operator's word
       └── failed, cancelled: an operator's word
@@ -24,7 +25,7 @@ from __future__ import annotations
 from smr.events import MessageState as S
 
 ARROWS: dict[S, frozenset[S]] = {
-    S.QUEUED: frozenset({S.CLAIMED, S.CANCELLED, S.EXPIRED}),
+    S.QUEUED: frozenset({S.CLAIMED, S.SENDING, S.QUEUED, S.CANCELLED, S.EXPIRED}),
     S.CLAIMED: frozenset({S.SENDING, S.QUEUED, S.CANCELLED, S.EXPIRED}),
     S.SENDING: frozenset({S.SENT, S.WITH_STAFF, S.FAILED, S.UNKNOWN, S.QUEUED}),
     S.WITH_STAFF: frozenset({S.SENT, S.DELIVERED, S.UNDELIVERED, S.CANCELLED, S.EXPIRED}),

@@ -34,7 +34,7 @@ from tests.crash.shop import Shop
 from tests.providers.start import Provider, started
 
 POINTS = (
-    "outbox_put_row", "outbox_after_put", "after_claim", "before_sending_commit", "before_send",
+    "outbox_put_row", "outbox_after_put", "before_sending_commit", "before_send",
     "before_call", "after_write", "after_reply", "file_half_written", "before_settle", "after_settle",
     "in_rescue",
 )  # fmt: skip
@@ -147,7 +147,14 @@ def sleepers(harness: Harness, runs: int) -> Part:
     part = Part(f"SIGSTOP past the lease, {harness.kind}", runs)
     shop = harness.shop()
     shop.settings = world.settings_for(shop.folder, harness.provider.port, parallel=1)
-    points = ("after_claim", "before_send", "before_call", "after_write", "after_reply", "before_settle")
+    points = (
+        "before_sending_commit",
+        "before_send",
+        "before_call",
+        "after_write",
+        "after_reply",
+        "before_settle",
+    )
     for number in range(runs):
         rows = shop.new_messages(EACH, [world.CHANNELS[number // len(points) % 2]])
         world.ended(world.forked(shop, world.queueing(rows)))

@@ -98,7 +98,7 @@ def test_a_run_is_broken_off_by_a_stop_and_ended_by_the_next_daemon(make_shop: M
         assert connection.execute(sa.select(runs.c.state)).scalars().all() == ["done"]
 
 
-@pytest.mark.parametrize("point", ["in_judging:1", "outbox_after_commit:1", "after_claim:1"])
+@pytest.mark.parametrize("point", ["in_judging:1", "outbox_after_commit:1", "before_sending_commit:1"])
 def test_a_killed_daemon_is_replaced_by_another_that_runs_already(make_shop: MakeShop, point: str) -> None:
     shop = make_shop(daemon="run: '0 * * * *'")
     shop.missed("run")

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from smr.database import Database
 from smr.delivery import DeliveryReport, deliver
-from smr.guards import Verdict
+from smr.guards import Verdict, Written
 from smr.playbook.model import Library
 from smr.settings import Settings
 from smr.tables import channels
@@ -37,9 +37,10 @@ class Guards:
         settings: Settings,
         *,
         now: datetime,
-        message_ids: Sequence[str],
+        written: Sequence[Written],
     ) -> Mapping[str, Verdict]:
-        return {found: self.verdicts[found] for found in message_ids if found in self.verdicts}
+        ids = [message.message_id for message in written]
+        return {found: self.verdicts[found] for found in ids if found in self.verdicts}
 
 
 def deliver_all(database: Database, folder: Path, **changes: Any) -> DeliveryReport:

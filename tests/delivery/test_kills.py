@@ -18,7 +18,6 @@ from tests.delivery.shop import deliver_all, received, settings_for
 from tests.outbox.rows import NOON, attempts, begin, claim, customers, end_leases, queue_for, states
 
 POINTS = (
-    "after_claim",
     "before_sending_commit",
     "before_send",
     "file_half_written",
@@ -60,12 +59,24 @@ def test_a_worker_killed_anywhere_loses_nothing_and_sends_nothing_twice(
     assert_each_once(database, tmp_path / "out")
 
 
+def test_a_worker_killed_after_its_claim_loses_nothing_and_leaves_nothing_unknown(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    queue_people(database)
+    killed_at("after_claim:2", "claim", database_url, tmp_path / "out")
+    assert Counter(states(database).values()) == {"claimed": 100, "queued": 1100}
+    end_leases(database)
+    report = deliver_all(database, tmp_path / "out")
+    assert (report.rescued["queued"], report.rescued["unknown"]) == (100, 0)
+    assert_each_once(database, tmp_path / "out")
+
+
 def test_a_rescue_killed_three_times_ends_as_one_rescue(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     queue_people(database)
     killed_at("after_write:1", "deliver", database_url, tmp_path / "out")
-    killed_at("after_claim:1", "deliver", database_url, tmp_path / "out")
+    killed_at("after_claim:1", "claim", database_url, tmp_path / "out")
     end_leases(database)
     for hit in (1, 2, 3):
         killed_at(f"in_rescue:{hit}", "deliver", database_url, tmp_path / "out")

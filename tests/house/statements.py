@@ -52,6 +52,7 @@ from sqlalchemy.sql.selectable import (
 
 from smr import tables
 from smr.database import Database
+from smr.database.given import GIVEN
 
 OWNER = ("bucket", "customer_id")
 VOLATILE = re.compile(
@@ -358,13 +359,15 @@ def _plain(expression: Any) -> Any:
 def _role(expression: Any) -> str | None:
     """`bucket` or `customer_id` where the expression is that column of a customer-owned source, untouched.
 
-    Rows that are handed in (VALUES, arrays) carry their owner as well.
+    Rows that are handed in (VALUES, arrays, one text) carry their owner as well.
     """
     column = _plain(expression)
     if not isinstance(column, sa.ColumnClause) or column.table is None:
         return None
     source: Any = column.table
     if isinstance(source, TableValuedAlias | sa.Values):
+        return column.name if column.name in OWNER else None
+    if _is_one_text(source):
         return column.name if column.name in OWNER else None
     while isinstance(source, sa.Alias) and not isinstance(source, Subquery | CTE):
         source = source.element
@@ -424,9 +427,14 @@ def _pins(part: Any) -> set[Node]:
     if not isinstance(part, BinaryExpression) or part.operator not in (operators.eq, operators.in_op):
         return set()
     for side, other in ((part.left, part.right), (part.right, part.left)):
-        if _role(side) == "bucket" and _is_given(other):
+        if _role(side) == "bucket" and (_is_given(other) or _is_one_text(getattr(other, "table", None))):
             return {hash(_plain(side).table)}
     return set()
+
+
+def _is_one_text(source: Any) -> bool:
+    """Whether these are rows handed in as one text, as they are on SQLite, which has no machines to name."""
+    return isinstance(source, Subquery) and source.name == GIVEN
 
 
 def _is_given(expression: Any) -> bool:

@@ -20,6 +20,7 @@ VALUES: dict[str, Any] = {
     "below": 9,
     "priority": 1,
     "token": "t",
+    "given": '[[1, "001a"], [2, "002b"]]',
 }
 
 
@@ -29,7 +30,7 @@ VALUES: dict[str, Any] = {
         (sql.channels_waiting(), "messages_queued"),
         (sql.next_priority(), "messages_queued (channel=? AND priority<?)"),
         (sql.in_order(), "messages_queued (channel=? AND priority=?)"),
-        (sql.lock_due("sqlite", [1, 2], ["001a", "002b"]), "messages_id (bucket=? AND message_id=?)"),
+        (sql.lock_due("sqlite"), "messages_id (bucket=? AND message_id=?)"),
         (sql.unknown(), "messages_unknown"),
         (sql.with_staff(), "messages_with_staff"),
         (sql.lock_mine([1, 2, 3], MessageState.CLAIMED), "messages_held (lease_until>?)"),
@@ -56,12 +57,12 @@ def test_sqlite_goes_by_the_index(sqlite_database: Database, statement: sa.Selec
 @pytest.mark.parametrize(
     "statement",
     [
-        sql.lock_due("postgresql", [17], ["011a"]),
+        sql.lock_due("postgresql"),
         sql.lock_mine([17], MessageState.CLAIMED),
         sql.lock_where([17], *sql.dead(MessageState.SENDING)),
     ],
 )
 def test_whatever_locks_rows_names_their_buckets(statement: sa.Select[Any]) -> None:
     written = str(statement.compile(dialect=sa.dialects.postgresql.dialect()))  # type: ignore[no-untyped-call]
-    assert "messages.bucket IN" in written
+    assert "messages.bucket IN" in written or "messages.bucket = ANY" in written
     assert "FOR UPDATE" in written
