@@ -102,7 +102,7 @@ def pgqueuer(what: str, url: str, count: int) -> int:
             done = 0
             manager = QueueManager(queries)
 
-            @manager.entrypoint("nothing")  # type: ignore[untyped-decorator]
+            @manager.entrypoint("nothing")
             async def nothing(_job: Any) -> None:
                 nonlocal done
                 done += 1
@@ -122,7 +122,7 @@ def procrastinate(what: str, url: str, count: int) -> int:
         app = App(connector=PsycopgConnector(conninfo=url))
         done = 0
 
-        @app.task(name="nothing")  # type: ignore[untyped-decorator]
+        @app.task(name="nothing")
         async def nothing(body: str) -> None:
             nonlocal done
             done += 1
