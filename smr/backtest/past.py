@@ -26,6 +26,8 @@ from smr.database import Database, copy_rows, insert_missing, open_passing, snap
 
 AS_THEY_ARE = (
     tables.products,
+    tables.product_changes,
+    tables.substitutes,
     tables.staff,
     tables.stores,
     tables.calendar,

@@ -256,6 +256,14 @@ def read_units(cell: str) -> float:
     return units
 
 
+def read_stock(cell: str) -> float:
+    """Pieces in stock: none, or more; what is oversold counts as none."""
+    stock = float(_plain_number(cell, "number"))
+    if stock > LARGEST_AMOUNT:
+        raise CellError("number", f"{shown(cell)} is more than can be right")
+    return max(stock, 0.0)
+
+
 def read_line_no(cell: str) -> int:
     """The number of a line within its order and product."""
     if not _WHOLE.fullmatch(cell):

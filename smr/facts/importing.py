@@ -126,7 +126,7 @@ def intake_of(
     if kind == "customers":
         return RecordIntake(Customers(settings, layout, now), session)
     if kind == "products":
-        return RecordIntake(Products(settings), session)
+        return RecordIntake(Products(settings, now), session)
     return FactIntake(shape_of(kind, settings), session, listener or Listener(BUILT_IN))
 
 

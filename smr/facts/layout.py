@@ -41,7 +41,12 @@ KINDS = {
         ("address.", "consent.", "attributes."),
     ),
     "products": Columns(
-        ("product_id",), ("name", "category", "price", "currency", "units"), ("attributes.",)
+        ("product_id",),
+        (
+            *("name", "category", "price", "currency", "units"),
+            *("in_stock", "stock", "as_of", "substitutes"),
+        ),
+        ("attributes.",),
     ),
     "purchases": Columns(
         ("customer_id", "product_id", "purchased_at"),

@@ -43,7 +43,17 @@ from smr.tables.facts import (
 )
 from smr.tables.outbox import deliveries, messages
 from smr.tables.outlook import expected_messages
-from smr.tables.reference import calendar, cuts, products, publications, roles, staff, stores
+from smr.tables.reference import (
+    calendar,
+    cuts,
+    product_changes,
+    products,
+    publications,
+    roles,
+    staff,
+    stores,
+    substitutes,
+)
 from smr.tables.watching import OPEN_INCIDENT, daemons, firings, incidents, tallies
 
 __all__ = [
@@ -82,6 +92,7 @@ __all__ = [
     "named",
     "next_changes",
     "odds",
+    "product_changes",
     "products",
     "publications",
     "purchases",
@@ -95,6 +106,7 @@ __all__ = [
     "staff",
     "stages",
     "stores",
+    "substitutes",
     "supplies",
     "tags",
     "tallies",

@@ -19,6 +19,40 @@ products = sa.Table(
         "units", sa.Double, nullable=False, server_default="1"
     ),  # units of use in one piece: a 2 kg bag has 2
     sa.Column("attributes", Json),
+    sa.Column("price_at", Utc),  # when the price was told last
+    sa.Column("in_stock", sa.Boolean(create_constraint=False)),  # empty: nobody said
+    sa.Column("stock", sa.Double),  # pieces, where they are told
+    sa.Column("stock_at", Utc),  # when the stock was told last
+    info={"owner": "reference"},
+)
+
+# Append-only. What imports changed of a product's price or stock; the first word of each has nothing before.
+product_changes = sa.Table(
+    "product_changes",
+    metadata,
+    sa.Column("product_id", Key, primary_key=True),
+    sa.Column("what", Key, primary_key=True),  # price | stock
+    sa.Column("changed_at", Utc, primary_key=True, autoincrement=False),
+    sa.Column("price", sa.BigInteger),
+    sa.Column("price_before", sa.BigInteger),  # in the same currency
+    sa.Column("currency", sa.Text),
+    sa.Column("in_stock", sa.Boolean(create_constraint=False)),
+    sa.Column("in_stock_before", sa.Boolean(create_constraint=False)),
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    info={"owner": "reference"},
+)
+sa.Index(
+    "product_changes_at", product_changes.c.what, product_changes.c.changed_at, product_changes.c.product_id
+)
+
+# What may be offered instead of a product; the catalog's before those imported, each in its order.
+substitutes = sa.Table(
+    "substitutes",
+    metadata,
+    sa.Column("product_id", Key, primary_key=True),
+    sa.Column("source", Key, primary_key=True),  # catalog | import
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("substitute_id", Key, nullable=False),
     info={"owner": "reference"},
 )
 
