@@ -16,6 +16,8 @@ from smr.tables import customers, imports, purchases
 ACCEPTED = "accepted"
 HELD_OUT = "held_out"
 EXPIRED = "expired"
+LOST = ("winner", "winner_step", "loser", "loser_step", "reason", "count")
+"""What is told of those that gave way to another one."""
 DUE_NO_MORE = frozenset({EXPIRED, str(Reason.NOT_DUE), str(Reason.PAUSED)})
 """Verdicts on reminders that no trigger finds any more."""
 
@@ -25,9 +27,10 @@ class RunReport:
     """Counts of one pass.
 
     `verdicts` counts candidates by playbook, step and verdict: `accepted`, `held_out`, `expired`, or the
-    reason that blocked. `seen` counts by playbook and step whatever is due, reminders that an earlier run
-    made among them; `found` those still to be made, where all were looked for. `blast` is the number of
-    customers the run wanted to write to when that was too many, else None.
+    reason that blocked. `lost` counts those that gave way to another one, by the winner's playbook and step,
+    the loser's, and the reason. `seen` counts by playbook and step whatever is due, reminders that an
+    earlier run made among them; `found` those still to be made, where all were looked for. `blast` is the
+    number of customers the run wanted to write to when that was too many, else None.
     """
 
     customers: int = 0
@@ -40,6 +43,7 @@ class RunReport:
     found: Counter[tuple[str, str]] = field(default_factory=Counter)
     only_news: set[tuple[str, str]] = field(default_factory=set)
     verdicts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    lost: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
     before: Counter[tuple[str, str, str]] | None = None
 
     def look(self, playbook: str, step: str, seen: int, found: int | None) -> None:
@@ -50,9 +54,19 @@ class RunReport:
         else:
             self.found[playbook, step] += found
 
-    def judged(self, playbook: str, step: str, reason: str | None, count: int) -> None:
-        """Count verdicts of one step."""
+    def judged(
+        self,
+        playbook: str,
+        step: str,
+        reason: str | None,
+        winner_playbook: str | None,
+        winner_step: str | None,
+        count: int,
+    ) -> None:
+        """Count verdicts of one step, and to whom it lost."""
         self.verdicts[playbook, step, verdict_of(reason)] += count
+        if reason is not None and winner_playbook is not None and winner_step is not None:
+            self.lost[winner_playbook, winner_step, playbook, step, reason] += count
 
     def render_failed(self, failures: Iterable[tuple[str, str, str]]) -> None:
         """Count messages that could not be made, given as playbook, step and reason, among the blocked."""
@@ -139,6 +153,7 @@ class RunReport:
             "failed": self.failed,
             "blast": self.blast,
             "verdicts": [[*key, count] for key, count in sorted(self.verdicts.items())],
+            "lost": [dict(zip(LOST, (*key, count), strict=True)) for key, count in sorted(self.lost.items())],
         }
 
 

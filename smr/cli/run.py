@@ -134,6 +134,8 @@ def show_report(report: RunReport, language: str, *, planned: bool = False) -> N
     facts.print(_by_step(report))
     if report.blocked:
         facts.print(_by_reason(report, language))
+    if report.lost:
+        facts.print(_by_winner(report))
 
 
 def _by_step(report: RunReport) -> Table:
@@ -161,6 +163,16 @@ def _by_reason(report: RunReport, language: str) -> Table:
     table.add_column("")
     for reason, count in report.blocked.items():
         table.add_row(reason, f"{count:,}", reason_in(language, reason))
+    return table
+
+
+def _by_winner(report: RunReport) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("gave way", "to", "because"):
+        table.add_column(name, overflow="fold")
+    table.add_column("", justify="right")
+    for (winner, winner_step, loser, step, reason), count in sorted(report.lost.items()):
+        table.add_row(f"{loser} / {step}", f"{winner} / {winner_step}", reason, f"{count:,}")
     return table
 
 

@@ -31,12 +31,14 @@ from smr.playbook.model import Library, OnDate, Playbook, Purchased, RunsOut, Sc
 from smr.publication import live_since, publish
 from smr.settings import Settings
 from smr.tables import (
+    WINNER,
     bucket_of,
     candidates,
     changed_customers,
     customers,
     members,
     messages,
+    named,
     products,
     purchases,
     stages,
@@ -310,8 +312,18 @@ class _Asking:
         return self._row(question.where(self._key(messages, key)))
 
     def _last_verdict(self, key: tuple[str, str, str]) -> Mapping[str, Any] | None:
-        columns = (candidates.c.state, candidates.c.reason, candidates.c.detail, candidates.c.judged_at)
-        question = sa.select(*columns)
+        """What a run said of it last; with the message of the candidate that it gave way to, if to any."""
+        won = named(messages, "won")
+        theirs = sa.and_(
+            Who.of(candidates).owns(won),
+            *(candidates.c[name] == won.c[name.removeprefix("winner_")] for name in WINNER),
+        )
+        names = ("state", "reason", "detail", "judged_at", *WINNER)
+        question = sa.select(
+            *(candidates.c[name] for name in names),
+            won.c.message_id.label("winner_message"),
+            won.c.state.label("winner_state"),
+        ).select_from(candidates.outerjoin(won, theirs))
         return self._row(question.where(self._key(candidates, key)))
 
     def _row(self, question: sa.Select[Any]) -> Mapping[str, Any] | None:

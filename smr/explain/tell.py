@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from smr import clock
@@ -43,6 +44,8 @@ ENGLISH = {
     "free": "✓ may be sent on {channel}",
     "waits": ", waiting for the end of quiet hours: {until}",
     "verdict": "last run ({at}): {state}{reason}",
+    "winner": "in favour of {playbook}, step {step}{message}",
+    "winner_message": ": message {id} ({state})",
     "next": "; next on {at}",
     "next_at": "Next thing that can happen: {at}",
     "nothing": "Nothing is to come as things stand.",
@@ -81,6 +84,8 @@ CHINESE = {
     "free": "✓ 可以通过 {channel} 发送",
     "waits": "，等待免打扰时段结束：{until}",
     "verdict": "上次运行（{at}）：{state}{reason}",
+    "winner": "让位于 {playbook} 的 {step}{message}",
+    "winner_message": "：消息 {id}（{state}）",
     "next": "；下一次：{at}",
     "next_at": "下一个可能的触达时间：{at}",
     "nothing": "按目前情况，没有即将发生的触达。",
@@ -265,3 +270,15 @@ class Teller:
             said += f": {view.last_verdict['detail']}" if view.last_verdict["detail"] else ""
             at = self.minute(view.last_verdict["judged_at"])
             yield self.say("verdict", at=at, state=view.last_verdict["state"], reason=said)
+            yield from self.winner(view.last_verdict)
+
+    def winner(self, verdict: Mapping[str, Any]) -> Iterator[str]:
+        """Whom it gave way to, and what became of that one's message."""
+        if verdict["winner_playbook"] is None:
+            return
+        message = ""
+        if verdict["winner_message"] is not None:
+            shown = {"id": verdict["winner_message"], "state": verdict["winner_state"]}
+            message = self.say("winner_message", **shown)
+        playbook, step = verdict["winner_playbook"], verdict["winner_step"]
+        yield self.say("winner", playbook=playbook, step=step, message=message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
@@ -23,7 +23,7 @@ from smr.guards.standing import may_differ
 from smr.guards.verdict import Bench, Guard
 from smr.playbook.model import Playbook, RunsOut, counts_from_run_out
 from smr.settings import Settings
-from smr.tables import OPEN, candidates
+from smr.tables import OPEN, WINNER, candidates
 
 GUARDS: tuple[Guard, ...] = (
     Guard(Reason.PAUSED, timeliness.paused),
@@ -42,6 +42,17 @@ GUARDS: tuple[Guard, ...] = (
     Guard(Reason.QUIET_HOURS, quiet_hours.too_late),
 )
 """The guards that judge one candidate by itself; the first that blocks gives the reason."""
+
+
+class Judged(NamedTuple):
+    """How many candidates of a step came to a reason (None: accepted), and to whom they gave way, if so."""
+
+    playbook: str
+    step: str
+    reason: str | None
+    winner_playbook: str | None
+    winner_step: str | None
+    count: int
 
 
 CONTACT = frozenset({Reason.UNREACHABLE, Reason.OPTED_OUT, Reason.NO_CONSENT})
@@ -79,6 +90,7 @@ def verdict(candidate: Any, bench: Bench) -> dict[str, Any]:
         "send_after": quiet_hours.send_after(candidate, bench),
         "judged_at": NOW,
         "detail": sa.null(),
+        **dict.fromkeys(WINNER, sa.null()),
     }
 
 
@@ -167,11 +179,8 @@ def settle(
     run_id: int,
     low: int,
     high: int,
-) -> list[tuple[str, str, str | None, int]]:
-    """Hold out who is to be held out, then turn reasons into states.
-
-    Returns how many candidates were judged, as rows of playbook, step, reason (None: accepted) and count.
-    """
+) -> list[Judged]:
+    """Hold out who is to be held out, then turn reasons into states. Returns how many were judged."""
     bound = {"now": now, "run": run_id, "low": low, "high": high}
     for playbook in playbooks:
         out = held_out(candidates, playbook, settings)
@@ -180,13 +189,13 @@ def settle(
             held = sa.update(candidates).values(reason=str(Reason.HOLDOUT))
             connection.execute(held.where(_open([playbook.name]), passed), bound)
     names = [playbook.name for playbook in playbooks]
-    columns = (candidates.c.playbook, candidates.c.step, candidates.c.reason)
+    columns = [candidates.c[name] for name in ("playbook", "step", "reason", *WINNER[:2])]
     counted = sa.select(*columns, sa.func.count()).where(_open(names)).group_by(*columns)
     counts = connection.execute(counted, bound).all()
-    if any(reason is not None for _, _, reason, _ in counts):
+    if any(row.reason is not None for row in counts):
         undone = sa.and_(candidates.c.reason.is_not(None), candidates.c.state == str(CandidateState.ACCEPTED))
         connection.execute(sa.update(candidates).values(state=_state()).where(_open(names), undone), bound)
-    return [(playbook, step, reason, count) for playbook, step, reason, count in counts]
+    return [Judged(*row) for row in counts]
 
 
 def queued(

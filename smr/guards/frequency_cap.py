@@ -2,13 +2,14 @@
 
 Judged over all candidates of a customer that passed the other guards, of all playbooks together: rounds of
 one playbook first, then each channel's cap, then the caps for all personal messages. Among candidates the
-higher priority comes first, then the earlier due. What finds no room is judged again in the next run.
+higher priority comes first, then the earlier due. What finds no room is judged again in the next run; where
+another playbook's candidate took the place, its key stays with the loser.
 A span of whole days counts calendar days of the shop, today included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from smr.events import COUNTED, Reason
 from smr.notation import Rate
 from smr.playbook.model import Library
 from smr.settings import Settings
-from smr.tables import candidates, messages, named
+from smr.tables import OPEN, WINNER, candidates, messages, named
 
 LOW = sa.bindparam("low", type_=sa.Integer)
 HIGH = sa.bindparam("high", type_=sa.Integer)
@@ -60,6 +61,8 @@ def arbitrations(library: Library, settings: Settings) -> Iterator[Any]:
     if settings.policy.caps:
         many = impersonal(settings)
         yield _capped(settings.policy.caps, lambda row: row.c.channel.not_in(many), holdout)
+    # Whoever won one cap may have lost another one; twice is enough for a chain of four.
+    yield from (_won_in_the_end(), _won_in_the_end())
 
 
 def _passing(row: Any) -> ColumnElement[bool]:
@@ -102,7 +105,10 @@ def _capped(rates: tuple[Rate, ...], counted: Any, holdout: bool) -> Any:
         sa.select(
             *(row.c[name] for name in KEY),
             sa.func.row_number().over(**order).label("place"),
-            sa.func.first_value(row.c.playbook).over(**order).label("winner"),
+            *(
+                sa.func.first_value(row.c[name]).over(**order).label(f"winner_{name}")
+                for name in ("playbook", "step", "anchor")
+            ),
             *priors,
         )
         .where(_passing(row), counted(row))
@@ -110,9 +116,10 @@ def _capped(rates: tuple[Rate, ...], counted: Any, holdout: bool) -> Any:
     )
     before = sa.or_(*(ranked.c[f"prior_{n}"] >= rate.count for n, rate in enumerate(rates)))
     full = sa.or_(*(ranked.c[f"prior_{n}"] + ranked.c.place > rate.count for n, rate in enumerate(rates)))
-    outbid = sa.and_(sa.not_(before), ranked.c.winner != ranked.c.playbook)
+    outbid = sa.and_(sa.not_(before), ranked.c.winner_playbook != ranked.c.playbook)
     reason = sa.case((outbid, str(Reason.SUPERSEDED)), else_=str(Reason.FREQUENCY_CAP))
-    return _give(ranked, reason, full)
+    winner = {name: sa.case((outbid, ranked.c[name])) for name in WINNER}
+    return _give(ranked, reason, full, winner)
 
 
 def full_before(row: Any, library: Library, settings: Settings) -> ColumnElement[bool] | None:
@@ -164,6 +171,24 @@ def _rounds(playbook: str, rate: Rate) -> Any:
     return _give(ranked, sa.literal(str(Reason.FREQUENCY_CAP)), ranked.c.prior + ranked.c.place > rate.count)
 
 
-def _give(ranked: Any, reason: ColumnElement[Any], full: ColumnElement[bool]) -> Any:
+def _give(
+    ranked: Any, reason: ColumnElement[Any], full: ColumnElement[bool], winner: Mapping[str, Any] = {}
+) -> Any:
     same = sa.and_(*(candidates.c[name] == ranked.c[name] for name in KEY))
-    return sa.update(candidates).values(reason=reason).where(same, full)
+    return sa.update(candidates).values({"reason": reason, **winner}).where(same, full)
+
+
+def _won_in_the_end() -> Any:
+    """The winner of a loser's winner is the loser's winner."""
+    won = named(candidates, "won")
+    theirs = sa.and_(
+        Who.of(candidates).owns(won),
+        *(candidates.c[name] == won.c[name.removeprefix("winner_")] for name in WINNER),
+    )
+    lost = [row.c.reason == str(Reason.SUPERSEDED) for row in (candidates, won)]
+    return (
+        sa.update(candidates)
+        .values({name: won.c[name] for name in WINNER})
+        .where(OPEN, candidates.c.bucket.between(LOW, HIGH), candidates.c.run_id == RUN, *lost, theirs)
+        .where(won.c.run_id == RUN)
+    )

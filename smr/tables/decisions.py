@@ -54,8 +54,16 @@ candidates = customer_owned(
     sa.Column("judged_at", Utc),
     sa.Column("queued_at", Utc),  # its message is in the outbox
     sa.Column("detail", sa.Text),  # what was wrong with its text, where the reason is template
+    # To whom it lost its place, or in whose message it is named: another candidate of the customer.
+    sa.Column("winner_playbook", Key),
+    sa.Column("winner_step", Key),
+    sa.Column("winner_anchor", Key),
+    sa.Column("offer_id", Key),  # the product offered, where it is a substitute
     key=("playbook", "step", "anchor"),
 )
+
+WINNER = ("winner_playbook", "winner_step", "winner_anchor")
+"""The columns that name the candidate which took another's place."""
 
 OPEN = sa.text("queued_at IS NULL AND state IN ('due', 'blocked', 'accepted')")
 """Candidates that a run still has to judge; the text is the predicate of their index."""
@@ -67,4 +75,15 @@ sa.Index(
     candidates.c.step,
     sqlite_where=OPEN,
     postgresql_where=OPEN,
+)
+
+BUNDLED = sa.text("reason = 'bundled'")
+"""Candidates that are named in another one's message."""
+
+sa.Index(
+    "candidates_bundled",
+    candidates.c.bucket,
+    candidates.c.expires_at,
+    sqlite_where=BUNDLED,
+    postgresql_where=BUNDLED,
 )

@@ -13,7 +13,7 @@ from smr.database import Database
 from smr.playbook.model import Library
 from smr.report import RunReport
 from smr.settings import Settings
-from smr.tables import candidates, messages, supplies
+from smr.tables import WINNER, candidates, messages, supplies
 from tests.library import REFILL, library
 from tests.worlds import NOW, World, put
 
@@ -212,6 +212,61 @@ def test_where_only_one_may_write_the_higher_priority_wins(database: Database, s
     assert verdict(database, "ana") == ("blocked", "superseded")
     run(database, library(*TWO), days=1)
     assert verdict(database, "ana") == ("accepted", None)
+
+
+def winner(database: Database, step: str) -> tuple[str | None, ...]:
+    """To whom a step of ana's gave way."""
+    with database.read() as connection:
+        question = sa.select(*(candidates.c[name] for name in WINNER)).where(candidates.c.step == step)
+        return tuple(connection.execute(question).one())
+
+
+def three_that_compete() -> Library:
+    """Where one may write: c, with an sms, before b by wecom, before a by sms."""
+    books = (
+        REFILL.replace("refill", name)
+        .replace("heads_up", f"step_{name}")
+        .replace("status: live", f"status: live\npriority: {priority}")
+        .replace("via: [wecom, sms]", f"via: {channel}")
+        for name, priority, channel in (("a", 10, "sms"), ("b", 20, "sms"), ("c", 30, "wecom"))
+    )
+    return library(*books)
+
+
+def test_the_loser_keeps_who_won(database: Database, shop: World) -> None:
+    ana(shop)
+    put(database, shop)
+    report = run(database, three_that_compete())
+    assert winner(database, "step_b") == ("c", "step_c", "o1/洁面")
+    assert winner(database, "step_c") == (None, None, None)
+    assert report.counts()["lost"] == [
+        {
+            "winner": "c",
+            "winner_step": "step_c",
+            "loser": loser,
+            "loser_step": f"step_{loser}",
+            "reason": "superseded",
+            "count": 1,
+        }
+        for loser in ("a", "b")
+    ]
+
+
+def test_who_beats_the_winner_is_the_winner(database: Database, shop: World) -> None:
+    ana(shop)
+    put(database, shop)
+    sms = Settings.model_validate({"channels": {"sms": {"cap": "1 per 1d"}}})
+    run(database, three_that_compete(), sms)
+    assert winner(database, "step_a") == ("c", "step_c", "o1/洁面")
+
+
+def test_who_lost_once_and_is_sent_later_has_lost_to_nobody(database: Database, shop: World) -> None:
+    ana(shop)
+    put(database, shop)
+    run(database, three_that_compete())
+    run(database, three_that_compete(), days=1)
+    assert winner(database, "step_b") == (None, None, None)
+    assert winner(database, "step_a") == ("b", "step_b", "o1/洁面")
 
 
 def test_a_cap_that_is_used_up_defers(database: Database, shop: World) -> None:
