@@ -87,6 +87,7 @@ class Reason(StrEnum):
     NOT_IN_SEGMENT = "not_in_segment"
     STEP_CONDITION = "step_condition"
     COMPLAINT_OPEN = "complaint_open"
+    OUT_OF_STOCK = "out_of_stock"
     UNREACHABLE = "unreachable"
     OPTED_OUT = "opted_out"
     NO_CONSENT = "no_consent"

@@ -209,6 +209,7 @@ def _decide(running: _Pass) -> None:
         publish(connection, scope.library, now=scope.now)
         if due.publish_catalog(connection, scope.library.catalog):
             due.mark_everyone(connection)
+        due.publish_substitutes(connection, scope.library.catalog)
         _mind_the_clock(connection, scope)
         if guards.decided_at(connection, scope.rules, scope.seconds) is None:
             guards.decide_anew(connection)

@@ -18,6 +18,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.NOT_IN_SEGMENT: ("is not among those the playbook is for", "不在剧本人群内"),
     Reason.STEP_CONDITION: ("the step's own condition does not hold", "不满足该步骤条件"),
     Reason.COMPLAINT_OPEN: ("has an open complaint", "投诉处理中"),
+    Reason.OUT_OF_STOCK: ("the product is out of stock", "商品缺货"),
     Reason.UNREACHABLE: ("has no address on the step's channels", "所选渠道没有联系方式"),
     Reason.OPTED_OUT: ("has opted out", "客户已退订"),
     Reason.NO_CONSENT: ("has given no consent", "没有客户同意记录"),

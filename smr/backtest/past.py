@@ -23,6 +23,7 @@ from smr import tables
 from smr.backtest.tables import later_customers, later_purchases, later_refunds, metadata
 from smr.conditions import Who
 from smr.database import Database, copy_rows, insert_missing, open_passing, snapshot
+from smr.facts.known import products_as_known
 
 AS_THEY_ARE = (
     tables.products,
@@ -110,6 +111,7 @@ class Past:
         bound = {"since": since, "until": until, "day": number}
         for statement in _ADVANCE:
             connection.execute(statement, bound)
+        products_as_known(connection, at=until, since=since)
 
 
 @contextmanager
@@ -126,6 +128,7 @@ def past_of(shop: Database, *, at: int, horizon: int, told: Told) -> Iterator[Pa
             past = Past(copied, horizon)
             with copied.write() as connection:
                 connection.execute(_WHEN_KNOWN)
+                products_as_known(connection, at=at)
                 past.advance(connection, since=at, until=at, number=1)
                 connection.execute(_everyone_changed())
             yield past

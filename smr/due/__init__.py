@@ -4,7 +4,7 @@ In: facts, the catalog, playbooks, the clock. Out: `buyers` and `supplies` (deri
 which is written what the pipeline has judged of them. Works on a slice of buckets; judges nothing itself.
 """
 
-from smr.due.catalog import publish_catalog
+from smr.due.catalog import publish_catalog, publish_substitutes
 from smr.due.customer_rhythm import AskedDay, Rhythm, rhythms_of_customer
 from smr.due.find import Judge, Search, Tally, find, search
 from smr.due.forecasts import with_chance
@@ -28,6 +28,7 @@ __all__ = [
     "mark_later_than",
     "project",
     "publish_catalog",
+    "publish_substitutes",
     "refresh",
     "rhythms_of_customer",
     "search",

@@ -1,4 +1,4 @@
-"""The operator's catalog as rows that SQL can join: the `cycles` table."""
+"""The operator's catalog as rows that SQL can join: the tables `cycles` and `substitutes`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr.playbook.model import Catalog
-from smr.tables import cycles
+from smr.tables import cycles, substitutes
 
 EVERYTHING = "*"
 """The line of the default cycle."""
+CATALOG = "catalog"
 
 
 def publish_catalog(connection: Connection, catalog: Catalog) -> bool:
@@ -32,6 +33,24 @@ def publish_catalog(connection: Connection, catalog: Catalog) -> bool:
     if wanted:
         connection.execute(sa.insert(cycles), wanted)
     return True
+
+
+def publish_substitutes(connection: Connection, catalog: Catalog) -> None:
+    """Make `substitutes` say what the catalog says; those imported stay."""
+    named = (substitutes.c.product_id, substitutes.c.place, substitutes.c.substitute_id)
+    mine = substitutes.c.source == CATALOG
+    wanted = [
+        (name, place, other)
+        for name, entry in sorted(catalog.cycles.products.items())
+        for place, other in enumerate(entry.substitutes or (), 1)
+    ]
+    if [tuple(row) for row in connection.execute(sa.select(*named).where(mine).order_by(*named))] == wanted:
+        return
+    connection.execute(sa.delete(substitutes).where(mine))
+    if wanted:
+        names = ("product_id", "place", "substitute_id")
+        rows = [{**dict(zip(names, row, strict=True)), "source": CATALOG} for row in wanted]
+        connection.execute(sa.insert(substitutes), rows)
 
 
 def _key(row: dict[str, Any]) -> tuple[str, str]:

@@ -184,6 +184,7 @@ class _Asking:
         self._person()
         publish(self.connection, self.library, now=self.now)
         due.publish_catalog(self.connection, self.library.catalog)
+        due.publish_substitutes(self.connection, self.library.catalog)
         mark = {"bucket": bucket, "customer_id": customer_id, "import_id": 0}
         gone = sa.delete(changed_customers).where(_of(changed_customers, self.customer))
         self.connection.execute(gone)

@@ -16,12 +16,12 @@ from sqlalchemy import ColumnElement, Connection
 
 from smr.conditions import NOW
 from smr.events import CandidateState, Reason
-from smr.guards import contact, people, purchases, quiet_hours, timeliness
+from smr.guards import contact, people, purchases, quiet_hours, stock, timeliness
 from smr.guards.frequency_cap import HIGH, LOW, RUN
 from smr.guards.holdout import held_out
 from smr.guards.standing import may_differ
 from smr.guards.verdict import Bench, Guard
-from smr.playbook.model import Playbook, RunsOut, counts_from_run_out
+from smr.playbook.model import Playbook, RunsOut, asks_for_stock, counts_from_run_out
 from smr.settings import Settings
 from smr.tables import OPEN, WINNER, candidates
 
@@ -36,6 +36,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(Reason.NOT_IN_SEGMENT, people.not_in_segment),
     Guard(Reason.STEP_CONDITION, people.step_condition),
     Guard(Reason.COMPLAINT_OPEN, people.complaint_open),
+    Guard(Reason.OUT_OF_STOCK, stock.out_of_stock),
     Guard(Reason.UNREACHABLE, contact.unreachable),
     Guard(Reason.OPTED_OUT, contact.opted_out),
     Guard(Reason.NO_CONSENT, contact.no_consent),
@@ -90,6 +91,7 @@ def verdict(candidate: Any, bench: Bench) -> dict[str, Any]:
         "send_after": quiet_hours.send_after(candidate, bench),
         "judged_at": NOW,
         "detail": sa.null(),
+        "offer_id": stock.offered(candidate, bench),
         **dict.fromkeys(WINNER, sa.null()),
     }
 
@@ -134,6 +136,7 @@ def _asks(bench: Bench) -> str:
         book.backfill,
         step.when,
         step.via,
+        asks_for_stock(book) and (stock.offers(bench) or "plain"),
     )
     if isinstance(book.trigger, RunsOut):
         # Which line has run out stands in the candidate.

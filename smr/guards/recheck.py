@@ -98,7 +98,7 @@ def recheck(
         if playbook is None or step_name not in {step.name for step in playbook.steps}:
             verdicts |= dict.fromkeys(ids, Verdict(Reason.DELETED))
             continue
-        bench = Bench(playbook, playbook.step(step_name), library, settings, now, quiet)
+        bench = Bench(playbook, playbook.step(step_name), library, settings, now, quiet, sending=True)
         verdicts |= _judge(connection, bench, channel, ids)
     return verdicts
 

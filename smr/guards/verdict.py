@@ -22,6 +22,7 @@ class Bench:
     `quiet_until` maps an instant (seconds) to the zones that are quiet until then; None
     among them stands for customers whose zone is not known. `live_since` is when the playbook went live.
     `only_news`: the run looks for what is new alone, and what it does not find may still be due.
+    `sending`: judged for messages that are about to be sent.
     """
 
     playbook: Playbook
@@ -32,6 +33,7 @@ class Bench:
     quiet_until: Mapping[int, frozenset[str | None]]
     live_since: int | None = None
     only_news: bool = False
+    sending: bool = False
 
 
 @dataclass(frozen=True)

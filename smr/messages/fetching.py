@@ -26,7 +26,7 @@ from smr.messages.filters import in_words
 from smr.messages.values import Money, money, plain
 from smr.playbook.model import Library, OnDate, Playbook, Step
 from smr.settings import Settings
-from smr.tables import addresses, customers, products, purchases, staff, stages, stores, tags
+from smr.tables import addresses, customers, named, products, purchases, staff, stages, stores, tags
 
 Row = Sequence[Any]
 Getter = Callable[[Row], Any]
@@ -44,6 +44,7 @@ BASE = (
     "product_id",
     "quantity",
     "runs_out_at",
+    "offer_id",
 )
 """Columns of a candidate that are always selected, in this order; the address follows them."""
 
@@ -60,6 +61,7 @@ BASE = (
     PRODUCT,
     QUANTITY,
     RUNS_OUT_AT,
+    OFFER,
 ) = range(len(BASE))
 ADDRESS = len(BASE)
 
@@ -278,6 +280,25 @@ def _product_price(fetch: Fetch) -> Getter:
     return lambda row: None if row[price] is None else money(row[price], row[currency] or usual)
 
 
+def _offer_name(fetch: Fetch) -> Getter:
+    place = fetch.column(_offers(fetch).c.name)
+    entries = fetch.library.catalog.cycles.products
+    stated = {key: entry.name for key, entry in entries.items() if entry.name}
+    return lambda row: stated.get(row[OFFER] or row[PRODUCT]) or row[place]
+
+
+def _offers(fetch: Fetch) -> FromClause:
+    offered = sa.func.coalesce(fetch.source.c.offer_id, fetch.source.c.product_id)
+    offer = named(products, "offer")
+    return fetch.join("offer", offer, offer.c.product_id == offered)
+
+
+def _offer_price(fetch: Fetch) -> Getter:
+    price, currency = fetch.column(_offers(fetch).c.price), fetch.column(_offers(fetch).c.currency)
+    usual = fetch.settings.shop.currency
+    return lambda row: None if row[price] is None else money(row[price], row[currency] or usual)
+
+
 def _bought(fetch: Fetch, what: Callable[[FromClause], ColumnElement[Any]]) -> int:
     """A figure over the lines of the anchor's product in its order."""
     line, source = purchases.alias(), fetch.source
@@ -377,7 +398,7 @@ def _reorder_url(fetch: Fetch) -> Getter:
     def get(row: Row) -> str | None:
         if not pattern:
             return None
-        filled = pattern.replace("{product_id}", _quoted(row[PRODUCT] or ""))
+        filled = pattern.replace("{product_id}", _quoted(row[OFFER] or row[PRODUCT] or ""))
         filled = filled.replace("{customer_id}", _quoted(row[CUSTOMER]))
         return filled.replace("{message_id}", fetch.message_id)
 
@@ -402,6 +423,10 @@ MAKERS: dict[str, Callable[[Fetch], Getter]] = {
     "product.name": _product_field("name"),
     "product.category": _product_field("category"),
     "product.price": _product_price,
+    "offer.id": lambda fetch: lambda row: row[OFFER] or row[PRODUCT],
+    "offer.name": _offer_name,
+    "offer.price": _offer_price,
+    "offer.is_substitute": lambda fetch: lambda row: row[OFFER] is not None,
     "purchase.date": lambda fetch: _day(fetch, ANCHOR_AT),
     "purchase.quantity": _quantity,
     "purchase.price": _purchase_price,

@@ -44,7 +44,7 @@ OFTEN = 24
 MANY = 10
 """Messages a customer and day from which a cap protects nobody."""
 
-_PER_CUSTOMER = re.compile(r"\{[{%][^}%]*\b((?:customer|purchase|due|reorder)\.[\w.]+)")
+_PER_CUSTOMER = re.compile(r"\{[{%][^}%]*\b((?:customer|purchase|due|reorder|offer)\.[\w.]+)")
 
 EVENTS: dict[type, str] = {
     SegmentChanged: "coming into the segment or leaving it",

@@ -6,9 +6,11 @@ other; `lint` reads for meaning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -74,6 +76,9 @@ class ProductEntry(Part):
     )
     name: str | None = Field(None, description="shown in messages 商品名")
     category: Name | None = Field(None, description="overrides the imported category 类目")
+    substitutes: Names | None = Field(
+        None, description="what to offer while it is out of stock, the best first 缺货时可推荐的替代品"
+    )
 
 
 class Cycles(Part):
@@ -82,6 +87,13 @@ class Cycles(Part):
     default: Cycle | None = Field(None, description="for lines that nothing else is said of")
     categories: dict[Name, Cycle] = Field(default_factory=dict)
     products: dict[Name, ProductEntry] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _of_others(self) -> Cycles:
+        for name, entry in self.products.items():
+            if name in (entry.substitutes or ()):
+                raise ValueError(f"{name} is a substitute of itself; take it out of its substitutes")
+        return self
 
 
 class Role(Part):
@@ -470,6 +482,12 @@ class Attachment(Part):
     mini_program: MiniProgram | None = None
     file: File | None = None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its templates."""
+        parts = [part for part in (self.link, self.image, self.mini_program, self.file) if part is not None]
+        return tuple(text for part in parts for text in part.model_dump().values())
+
     @model_validator(mode="after")
     def _one(self) -> Attachment:
         if sum(part is not None for part in (self.link, self.image, self.mini_program, self.file)) != 1:
@@ -542,6 +560,11 @@ class Playbook(Part):
     status: Literal["draft", "live", "paused"] = "draft"
     priority: Whole = Field(50, ge=0, le=100, description="the higher wins where only one may write")
     purpose: Name = Field("marketing", description="what customers consented to 同意的用途")
+    out_of_stock: Literal["hold", "send"] | None = Field(
+        None,
+        description="what to do while the product cannot be bought: hold, or send all the same; "
+        "where not said, hold for runs_out and send for other triggers 缺货时:hold 先不发、send 照发",
+    )
     trigger: Trigger
     who: Condition | None = Field(None, description="only customers of whom this holds")
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=50)]
@@ -564,9 +587,22 @@ class Playbook(Part):
         return self.title or self.name
 
 
+def asks_for_stock(playbook: Playbook) -> bool:
+    """Whether nothing is sent about a product that is out of stock."""
+    if playbook.out_of_stock is not None:
+        return playbook.out_of_stock == "hold"
+    return isinstance(playbook.trigger, RunsOut)
+
+
 def counts_from_run_out(playbook: Playbook, step: Step) -> bool:
     """Whether a step's time is counted from when a supply runs out, or is foretold to be bought again."""
     return isinstance(playbook.trigger, RunsOut) and step.send.base == "due"
+
+
+@cache
+def _names(root: str) -> re.Pattern[str]:
+    """A name of that root within the braces of a template."""
+    return re.compile(r"\{[{%][^}%]*\b" + root + r"\b")
 
 
 @dataclass(frozen=True)
@@ -608,6 +644,12 @@ class Library:
     def body(self, step: Step) -> str:
         """The source of a step's text."""
         return step.message if step.message is not None else self.texts[step.template or ""]
+
+    def speaks_of(self, step: Step, root: str) -> bool:
+        """Whether a text of a step uses names of that root, such as `offer`."""
+        texts = [step.subject, self.body(step), self.html(step)]
+        texts += [text for one in step.attach for text in one.texts]
+        return any(root in text and _names(root).search(text) for text in texts if text)
 
     def html(self, step: Step) -> str | None:
         """The source of a step's HTML text, if it has one."""

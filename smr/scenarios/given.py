@@ -36,6 +36,7 @@ def beginning(scenario: Scenario, settings: Settings) -> datetime:
     texts = [scenario.live_since, *(expectation.at for expectation in scenario.expect)]
     texts += [fact.at for fact in given.purchases] + [fact.at for fact in given.refunds]
     texts += [fact.at for fact in given.consents] + [fact.at for fact in given.tags]
+    texts += [fact.at for fact in given.changes]
     texts += [fact.at for fact in given.interactions]
     return min(clock_of(text, settings.shop.tz) for text in texts if text) - timedelta(days=1)
 
@@ -48,6 +49,8 @@ def put_given(
     changed = [{"customer_id": customer.id, "import_id": 1} for customer in scenario.given.customers]
     shared = {
         tables.products: list(rows.products()),
+        tables.product_changes: list(rows.product_changes()),
+        tables.substitutes: list(rows.substitutes()),
         tables.staff: [{"staff_id": key, "name": name} for key, name in scenario.given.staff.items()],
         tables.stores: [{"store_id": key, "name": name} for key, name in scenario.given.stores.items()],
         tables.calendar: [{"day": day.isoformat(), "kind": "holiday"} for day in scenario.given.holidays],
@@ -125,6 +128,34 @@ class _Rows:
             "currency": self.settings.shop.currency,
             "units": float(units),
         }
+
+    def product_changes(self) -> Iterator[Row]:
+        """What listed products begin with, and what changes of them."""
+        currency = self.settings.shop.currency
+        known: dict[str, Row] = {}
+        begun = [(self.begin, one.id, one.in_stock, one.price) for one in self.given.products]
+        then = [(self.at(one.at), one.product, one.in_stock, one.price) for one in self.given.changes]
+        for at, product, in_stock, price in sorted([*begun, *then], key=lambda change: change[0]):
+            before = known.setdefault(product, {"in_stock": None, "price": None})
+            row = {"product_id": product, "changed_at": at, "import_id": 1}
+            if in_stock is not None and in_stock != before["in_stock"]:
+                stock = {"in_stock": in_stock, "in_stock_before": before["in_stock"]}
+                yield self.change(row, what="stock", **stock)
+                before["in_stock"] = in_stock
+            if price is not None and price != before["price"]:
+                money = {"price": self.money(price), "price_before": self.money(before["price"])}
+                yield self.change(row, what="price", currency=currency, **money)
+                before["price"] = price
+
+    def change(self, row: Row, **told: Any) -> Row:
+        empty: Row = dict.fromkeys(column.name for column in tables.product_changes.columns)
+        return {**empty, **row, **told}
+
+    def substitutes(self) -> Iterator[Row]:
+        for product in self.given.products:
+            for place, other in enumerate(product.substitutes or (), 1):
+                key = {"product_id": product.id, "source": "import", "place": place}
+                yield {**key, "substitute_id": other}
 
     def category(self, product: str) -> str | None:
         """The category that a purchase says, as an import would take it."""

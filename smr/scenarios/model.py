@@ -127,6 +127,23 @@ class GivenProduct(Part):
     category: Name | None = None
     price: Price | None = None
     units: Quantity = Decimal(1)
+    in_stock: Flag | None = Field(None, description="whether it can be bought; where not said, nobody knows")
+    substitutes: Names | None = Field(None, description="what to offer while it is out of stock")
+
+
+class GivenChange(Part):
+    """A product gets another price, goes out of stock or comes back."""
+
+    product: Name
+    at: Moment
+    in_stock: Flag | None = None
+    price: Price | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> GivenChange:
+        if self.in_stock is None and self.price is None:
+            raise ValueError("nothing changes; say in_stock or price")
+        return self
 
 
 class GivenPurchase(Part):
@@ -186,6 +203,9 @@ class Given(Part):
 
     customers: Annotated[tuple[GivenCustomer, ...], Several] = ()
     products: Annotated[tuple[GivenProduct, ...], Several] = ()
+    changes: Annotated[tuple[GivenChange, ...], Several] = Field(
+        (), description="what changes of products listed under products"
+    )
     purchases: Annotated[tuple[GivenPurchase, ...], Several] = ()
     refunds: Annotated[tuple[GivenRefund, ...], Several] = ()
     consents: Annotated[tuple[GivenConsent, ...], Several] = ()

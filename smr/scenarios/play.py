@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from smr import clock, delivery, pipeline, runs
 from smr.database import Database
 from smr.errors import StateError
+from smr.facts.known import products_as_known
 from smr.playbook.model import Library
 from smr.publication import publish
 from smr.scenarios.given import beginning, put_given
@@ -87,6 +88,7 @@ def _moments(scenario: Scenario, settings: Settings) -> Iterator[tuple[datetime,
 
 def _run(database: Database, library: Library, settings: Settings, at: datetime, scenario: Scenario) -> None:
     # A handful of customers is always a large share of all: the limit counts only where the scenario sets it.
+    _know(database, at)
     limited = scenario.policy is not None and "blast_limit" in scenario.policy.model_fields_set
     done = pipeline.run(database, library, settings, now=at, allow_blast=not limited)
     if isinstance(done, runs.UnderWay):
@@ -102,7 +104,14 @@ def _wake(database: Database, library: Library, settings: Settings, at: datetime
         _deliver(database, library, settings, time)
 
 
+def _know(database: Database, at: datetime) -> None:
+    """Let products cost what they cost then, and be in stock where they were."""
+    with database.write() as connection:
+        products_as_known(connection, at=clock.seconds(at))
+
+
 def _deliver(database: Database, library: Library, settings: Settings, at: datetime) -> None:
+    _know(database, at)
     report = delivery.deliver(database, library, settings, now=at, owner=OWNER)
     if report.troubles:
         raise StateError("; ".join(report.troubles.values()))

@@ -107,6 +107,13 @@ class _Checked:
             for number, fact in enumerate(getattr(self.given, kind)):
                 yield from self.customer(("given", kind, number, "customer"), fact.customer)
 
+        listed = [product.id for product in self.given.products]
+        for number, change in enumerate(self.given.changes):
+            if change.product not in listed:
+                what = f"there is no product {change.product!r} in this scenario"
+                fix = did_you_mean(change.product, listed) or "list it under given: products"
+                yield self.fault(("given", "changes", number, "product"), "unknown_product", what, fix)
+
     def customer(self, path: Steps, name: str) -> Iterator[Fault]:
         if name not in self.customers:
             fix = did_you_mean(name, self.customers) or "list it under given: customers"

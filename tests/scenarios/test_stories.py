@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 from smr.settings import Settings
@@ -458,3 +460,34 @@ def test_a_message_that_its_channel_refuses_is_told_so(shop: ScenarioShop) -> No
     expect = "- {at: 2026-02-10 10:00, messages: [{customer: lin, step: heads_up}]}"
     (told,) = shop.failures(expect)
     assert told.startswith("heads_up to lin ⇒ it was ")
+
+
+def test_what_is_out_of_stock_waits_until_it_is_back(shop: ScenarioShop) -> None:
+    given = GIVEN + dedent(
+        """
+        changes:
+          - {product: P1, at: 2026-02-01, in_stock: false}
+          - {product: P1, at: 2026-02-11, in_stock: true, price: 59}
+        """
+    )
+    expect = """
+        - at: 2026-02-10 10:00
+          blocked: [{customer: lin, step: heads_up, reason: out_of_stock}]
+        - at: 2026-02-11 10:00
+          messages: [{customer: lin, step: heads_up}]
+    """
+    assert shop.failures(expect, given) == []
+
+
+def test_a_substitute_is_offered_where_the_text_names_it(shop: ScenarioShop) -> None:
+    shop.write(
+        "refill.yaml",
+        REFILL.replace("{{ product.name }}快用完了。", "{{ product.name }}缺货,{{ offer.name }}也好。"),
+    )
+    gone = "category: 洁面, in_stock: false, substitutes: P2}\n  - {id: P2, name: 洁面啫喱}"
+    given = GIVEN.replace("category: 洁面}", gone)
+    expect = """
+        - at: 2026-02-10 10:00
+          messages: [{customer: lin, step: heads_up, contains: "洁面乳缺货,洁面啫喱也好"}]
+    """
+    assert shop.failures(expect, given) == []
