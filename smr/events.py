@@ -97,6 +97,7 @@ class Reason(StrEnum):
     PER_RUN_LIMIT = "per_run_limit"
     BLAST_LIMIT = "blast_limit"
     HOLDOUT = "holdout"
+    HANDED_OVER = "handed_over"
     TEMPLATE = "template"
     DELETED = "deleted"
     OPERATOR = "operator"

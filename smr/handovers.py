@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +9,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from smr import clock
+from smr.conditions import Who
+from smr.conditions.purchases import kept
 from smr.errors import StateError
-from smr.tables import bucket_of, handovers, interactions, named
+from smr.tables import (
+    bucket_of,
+    candidates,
+    customers,
+    handovers,
+    interactions,
+    named,
+    products,
+    purchases,
+    tags,
+)
 
 LINES = 10
 """Messages of a conversation that are shown: those before the case was opened, and what came since."""
@@ -24,6 +36,22 @@ class Line:
     happened_at: datetime
     kind: str
     content: str
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Who the customer is, and what a playbook wanted to write about; money in minor units."""
+
+    name: str | None
+    tags: tuple[str, ...]
+    orders: int
+    product_id: str | None = None
+    product: str | None = None
+    price: int | None = None
+    currency: str | None = None
+    quantity: float | None = None
+    bought_at: datetime | None = None
+    runs_out_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +68,7 @@ class Case:
     staff_id: str | None
     reason: str | None
     closed_at: datetime | None
+    situation: Situation | None = None
     conversation: tuple[Line, ...] = ()
 
 
@@ -58,7 +87,7 @@ def cases(
         found = found.where(handovers.c.staff_id == staff)
     order = (handovers.c.opened_at, handovers.c.bucket, handovers.c.customer_id, handovers.c.case_id)
     rows = connection.execute(found.order_by(*order).limit(limit)).all()
-    return [_case(row, _conversation(connection, row, now)) for row in rows]
+    return [_case(connection, row, now) for row in rows]
 
 
 def close(connection: Connection, key: str, *, now: datetime) -> None:
@@ -80,10 +109,46 @@ def close(connection: Connection, key: str, *, now: datetime) -> None:
         raise StateError(f"there is no open case {key!r}; smr handovers list shows them")
 
 
-def _case(row: Any, conversation: Sequence[Line]) -> Case:
+def _case(connection: Connection, row: Any, now: datetime) -> Case:
     key = f"{row.customer_id}/{row.cause}/{row.case_id}"
     told = {name: getattr(row, name) for name in Case.__dataclass_fields__ if name in row._fields}
-    return Case(key=key, **told, conversation=tuple(conversation))
+    conversation = tuple(_conversation(connection, row, now))
+    return Case(key=key, **told, situation=_situation(connection, row, now), conversation=conversation)
+
+
+def _situation(connection: Connection, row: Any, now: datetime) -> Situation:
+    """The customer as of now, and the purchase that the playbook is about."""
+    bound = {"now": clock.seconds(now)}
+    person, tag, line = customers, tags, purchases
+    who = Who(sa.literal(row.bucket), sa.literal(row.customer_id))
+    name = connection.execute(sa.select(person.c.name).where(who.owns(person))).scalar_one_or_none()
+    holding = (tag.c.set_at <= now, sa.or_(tag.c.expires_at.is_(None), tag.c.expires_at > now))
+    tagged = sa.select(tag.c.tag).where(who.owns(tag), *holding).distinct().order_by(tag.c.tag)
+    bought = sa.select(sa.func.count(line.c.order_id.distinct())).where(who.owns(line), kept(line))
+    known = {
+        "name": name,
+        "tags": tuple(connection.execute(tagged).scalars()),
+        "orders": connection.execute(bought, bound).scalar_one(),
+    }
+    if row.playbook is None:
+        return Situation(**known)
+    about = candidates
+    same = [about.c[key] == getattr(row, key) for key in ("playbook", "step", "anchor")]
+    question = (
+        sa.select(
+            about.c.product_id,
+            products.c.name.label("product"),
+            products.c.price,
+            products.c.currency,
+            about.c.quantity,
+            about.c.anchor_at.label("bought_at"),
+            about.c.runs_out_at,
+        )
+        .select_from(about.outerjoin(products, products.c.product_id == about.c.product_id))
+        .where(who.owns(about), *same)
+    )
+    found = connection.execute(question).mappings().one_or_none()
+    return Situation(**known, **(found or {}))
 
 
 def _conversation(connection: Connection, row: Any, now: datetime) -> list[Line]:

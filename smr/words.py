@@ -31,6 +31,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "单次触达客户过多，已停下待确认",
     ),
     Reason.HOLDOUT: ("is held out to compare with", "对照组，不发送"),
+    Reason.HANDED_OVER: ("is handed to a person, who writes instead", "已转人工跟进，机器人不发"),
     Reason.TEMPLATE: ("the text could not be rendered for this customer", "模板渲染失败"),
     Reason.DELETED: ("the playbook was deleted", "剧本已删除"),
     Reason.OPERATOR: ("stopped by an operator", "运营人员取消"),

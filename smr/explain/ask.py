@@ -24,8 +24,9 @@ from smr.due.window import Today
 from smr.errors import OperatorError, did_you_mean
 from smr.events import Reason
 from smr.explain.leaves import Leaf, leaves
-from smr.guards import contact, quiet_hours
+from smr.guards import contact, quiet_hours, stock
 from smr.guards.frequency_cap import counted_for, impersonal
+from smr.guards.handing_over import goes_to_a_person
 from smr.guards.holdout import held_out
 from smr.playbook.model import Library, OnDate, Playbook, Purchased, RunsOut, Scheduled, Step
 from smr.publication import live_since, publish
@@ -94,6 +95,7 @@ class StepView:
     message: Mapping[str, Any] | None = None
     last_verdict: Mapping[str, Any] | None = None
     next_at: datetime | None = None
+    offer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -245,16 +247,25 @@ class _Asking:
         bench = guards.Bench(
             playbook, step, self.library, self.settings, self.now, self.quiet, self.since.get(playbook.name)
         )
+        found = candidate
+        columns = (*found.c, stock.offered(found, bench).label("offer_id"))
+        candidate = sa.select(*columns).subquery("judged")
         asked = {
             guard.reason: blocks
             for guard in guards.GUARDS
             if guard.reason is not Reason.NOT_DUE and (blocks := guard.blocks(candidate, bench)) is not None
         }
+        handed = goes_to_a_person(candidate, playbook, self.settings)
+        if handed is not None:
+            asked[Reason.HANDED_OVER] = handed
         out = held_out(candidate, playbook, self.settings)
         question = sa.select(
             *(
                 candidate.c[name]
-                for name in ("anchor", "anchor_at", "line", "order_id", "runs_out_at", "due_at", "expires_at")
+                for name in (
+                    *("anchor", "anchor_at", "line", "order_id", "product_id", "offer_id"),
+                    *("runs_out_at", "due_at", "expires_at"),
+                )
             ),
             contact.channel_of(candidate, bench).label("channel"),
             quiet_hours.send_after(candidate, bench).label("waits_until"),
@@ -298,6 +309,7 @@ class _Asking:
             waits_until=_moment(row.waits_until),
             message=message,
             last_verdict=self._last_verdict(key),
+            offer=row.offer_id,
             next_at=due_at if is_ahead and message is None else self._next_time(playbook, step),
         )
 

@@ -42,6 +42,7 @@ ENGLISH = {
     "passed": "passed: {reasons}",
     "held_out": "✗ not sent: held_out — {words}",
     "free": "✓ may be sent on {channel}",
+    "offer": ", offering {offer} instead of what is out of stock",
     "waits": ", waiting for the end of quiet hours: {until}",
     "verdict": "last run ({at}): {state}{reason}",
     "winner": "in favour of {playbook}, step {step}{message}",
@@ -82,6 +83,7 @@ CHINESE = {
     "passed": "已通过：{reasons}",
     "held_out": "✗ 不发送：held_out — {words}",
     "free": "✓ 可以通过 {channel} 发送",
+    "offer": "，缺货，改推 {offer}",
     "waits": "，等待免打扰时段结束：{until}",
     "verdict": "上次运行（{at}）：{state}{reason}",
     "winner": "让位于 {playbook} 的 {step}{message}",
@@ -261,7 +263,8 @@ class Teller:
             yield self.say("held_out", words=reason_in(self.language, "holdout"))
         else:
             waits = self.say("waits", until=self.minute(view.waits_until)) if view.waits_until else ""
-            yield self.say("free", channel=view.channel) + waits
+            offer = self.say("offer", offer=view.offer) if view.offer else ""
+            yield self.say("free", channel=view.channel) + offer + waits
         if view.passed:
             yield self.say("passed", reasons=", ".join(view.passed))
         if view.last_verdict is not None and view.last_verdict["judged_at"] is not None:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection
 
 from smr.conditions import NOW
 from smr.events import CandidateState, Reason
-from smr.guards import contact, people, purchases, quiet_hours, stock, timeliness
+from smr.guards import contact, handing_over, people, purchases, quiet_hours, stock, timeliness
 from smr.guards.frequency_cap import HIGH, LOW, RUN
 from smr.guards.holdout import held_out
 from smr.guards.standing import may_differ
@@ -41,6 +41,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(Reason.OPTED_OUT, contact.opted_out),
     Guard(Reason.NO_CONSENT, contact.no_consent),
     Guard(Reason.QUIET_HOURS, quiet_hours.too_late),
+    Guard(Reason.HANDED_OVER, handing_over.handed_over),
 )
 """The guards that judge one candidate by itself; the first that blocks gives the reason."""
 
@@ -183,7 +184,10 @@ def settle(
     low: int,
     high: int,
 ) -> list[Judged]:
-    """Hold out who is to be held out, then turn reasons into states. Returns how many were judged."""
+    """Hold out who is to be held out, hand over what a person is to write, then turn reasons into states.
+
+    Returns how many were judged.
+    """
     bound = {"now": now, "run": run_id, "low": low, "high": high}
     for playbook in playbooks:
         out = held_out(candidates, playbook, settings)
@@ -191,6 +195,12 @@ def settle(
             passed = sa.and_(candidates.c.run_id == RUN, candidates.c.reason.is_(None), out)
             held = sa.update(candidates).values(reason=str(Reason.HOLDOUT))
             connection.execute(held.where(_open([playbook.name]), passed), bound)
+        handed = handing_over.goes_to_a_person(candidates, playbook, settings)
+        if handed is not None:
+            passed = sa.and_(candidates.c.run_id == RUN, candidates.c.reason.is_(None), handed)
+            given = sa.update(candidates).values(reason=str(Reason.HANDED_OVER))
+            connection.execute(given.where(_open([playbook.name]), passed), bound)
+    handing_over.open_cases(connection, playbooks, settings, bound)
     names = [playbook.name for playbook in playbooks]
     columns = [candidates.c[name] for name in ("playbook", "step", "reason", *WINNER[:2])]
     counted = sa.select(*columns, sa.func.count()).where(_open(names)).group_by(*columns)
@@ -198,6 +208,8 @@ def settle(
     if any(row.reason is not None for row in counts):
         undone = sa.and_(candidates.c.reason.is_not(None), candidates.c.state == str(CandidateState.ACCEPTED))
         connection.execute(sa.update(candidates).values(state=_state()).where(_open(names), undone), bound)
+    if any(row.reason == str(Reason.HANDED_OVER) for row in counts):
+        connection.execute(handing_over.settled(), bound)
     return [Judged(*row) for row in counts]
 
 

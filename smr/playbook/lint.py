@@ -20,6 +20,7 @@ from smr.playbook.model import (
     Catalog,
     Cycle,
     GaveBack,
+    HandOver,
     Interacted,
     Library,
     OnDate,
@@ -85,6 +86,7 @@ class Lint:
             self.lines,
             self.likely,
             self.conditions,
+            self.of_products,
         ):
             yield from check()
         for number, step in enumerate(self.playbook.steps):
@@ -238,6 +240,27 @@ class Lint:
             yield from _doubts(self.document, ("steps", number, "when"), step.when)
         for number, stop in enumerate(self.playbook.stop_when):
             yield from _doubts(self.document, ("stop_when", number, "where"), getattr(stop, "where", None))
+        for place, rule in self.rules():
+            yield from _doubts(self.document, (*place, "when"), rule.when)
+
+    def rules(self) -> Iterator[tuple[Steps, HandOver]]:
+        """The rules of hand_over with their places: one alone, or a list."""
+        alone = isinstance(self.document.value(("hand_over",)), dict)
+        for number, rule in enumerate(self.playbook.hand_over):
+            yield ("hand_over",) if alone else ("hand_over", number), rule
+
+    def of_products(self) -> Iterator[Fault]:
+        """Of what asks for a product where the trigger has none."""
+        if isinstance(self.playbook.trigger, RunsOut | Purchased):
+            return
+        fix = "it belongs to runs_out and purchase"
+        for place, rule in self.rules():
+            if rule.price_from is not None:
+                what = "the trigger names no product: there is no price, and nothing is handed over for it"
+                yield self.warn((*place, "price_from"), "no_product", what, fix)
+        if self.playbook.out_of_stock == "hold":
+            what = "the trigger names no product that could be out of stock"
+            yield self.warn(("out_of_stock",), "no_product", what, fix)
 
     def reached(self, place: Steps, step: Step) -> Iterator[Fault]:
         """Of a step that is never sent: `who` and `when` exclude each other, or its base is never sent."""

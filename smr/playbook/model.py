@@ -530,6 +530,30 @@ class Limits(Part):
     per_run: Whole | None = Field(None, ge=1, description="messages in one run; the rest waits")
 
 
+class HandOver(Part):
+    """A rule by which a person writes instead of the robot; all it says must hold."""
+
+    price_from: Number | None = Field(
+        None, gt=0, description="where one piece costs so much or more, in the shop's currency 单价达到多少"
+    )
+    when: Condition | None = Field(None, description="where this holds of the customer 客户满足条件")
+
+    @model_validator(mode="after")
+    def _some(self) -> HandOver:
+        if self.price_from is None and self.when is None:
+            raise ValueError("nothing decides when a person writes; say price_from, or when")
+        return self
+
+
+def _rules(value: Any) -> Any:
+    return [value] if isinstance(value, dict | HandOver) else value
+
+
+def _one_or_several(schema: dict[str, Any]) -> None:
+    several = {key: schema.pop(key) for key in ("type", "items", "maxItems", "minItems") if key in schema}
+    schema["anyOf"] = [several["items"], several]
+
+
 class Goal(Part):
     """What counts as success."""
 
@@ -572,6 +596,12 @@ class Playbook(Part):
     limits: Limits = Limits()
     holdout: Share = Field(0.0, description="share of customers who are not written to, to compare with")
     goal: Goal | None = None
+    hand_over: Annotated[tuple[HandOver, ...], BeforeValidator(_rules)] = Field(
+        (),
+        max_length=20,
+        description="a person writes instead, where one of these rules holds 转人工的规则",
+        json_schema_extra=_one_or_several,
+    )
     backfill: BackfillText | None = Field(
         None,
         description="on going live: none, or how late a step may be; where not said, as late as it is useful",

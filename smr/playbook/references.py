@@ -63,6 +63,9 @@ def playbook_faults(document: Document, names: Names) -> Iterator[Fault]:
         yield from names.conditions(document, ("steps", number, "when"))
     for number in _numbers(document, ("stop_when",)):
         yield from names.conditions(document, ("stop_when", number, "where"))
+    yield from names.conditions(document, ("hand_over", "when"))
+    for number in _numbers(document, ("hand_over",)):
+        yield from names.conditions(document, ("hand_over", number, "when"))
     yield from _steps(document)
 
 
