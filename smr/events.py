@@ -94,6 +94,8 @@ class Reason(StrEnum):
     QUIET_HOURS = "quiet_hours"
     FREQUENCY_CAP = "frequency_cap"
     SUPERSEDED = "superseded"
+    BUNDLED = "bundled"
+    BUNDLE_CHANGED = "bundle_changed"
     PER_RUN_LIMIT = "per_run_limit"
     BLAST_LIMIT = "blast_limit"
     HOLDOUT = "holdout"

@@ -125,7 +125,7 @@ def _situation(connection: Connection, row: Any, now: datetime) -> Situation:
     holding = (tag.c.set_at <= now, sa.or_(tag.c.expires_at.is_(None), tag.c.expires_at > now))
     tagged = sa.select(tag.c.tag).where(who.owns(tag), *holding).distinct().order_by(tag.c.tag)
     bought = sa.select(sa.func.count(line.c.order_id.distinct())).where(who.owns(line), kept(line))
-    known = {
+    known: dict[str, Any] = {
         "name": name,
         "tags": tuple(connection.execute(tagged).scalars()),
         "orders": connection.execute(bought, bound).scalar_one(),

@@ -10,7 +10,7 @@ transaction that is rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +28,7 @@ from smr.database import Database
 from smr.errors import StateError
 from smr.messages.rendering import FailedMessage, RenderedMessage, render
 from smr.outbox import put
-from smr.playbook.model import Library, Playbook, Step
+from smr.playbook.model import Bundle, Library, Playbook, Step
 from smr.publication import live_since, publish
 from smr.report import RunReport
 from smr.settings import Settings
@@ -230,7 +230,9 @@ def _decide(running: _Pass) -> None:
         )
     for part in slices:
         with running.transaction() as connection:
-            for verdict in guards.settle(connection, scope.playbooks, scope.settings, **scope.span(part)):
+            shared = [wanted.fate for wanted in rules.bundlings]
+            span = scope.span(part)
+            for verdict in guards.settle(connection, scope.playbooks, scope.settings, **span, shared=shared):
                 running.report.judged(*verdict)
         reached("after_settling")
 
@@ -244,8 +246,10 @@ class _Rules:
 
     searches: list[due.Search]
     judgements: list[Any]
+    bundlings: list[guards.Bundling]
     arbitrations: list[Any]
     tomorrow: int
+    only_news: bool
 
     @classmethod
     def of(cls, connection: Connection, scope: Scope) -> _Rules:
@@ -271,9 +275,26 @@ class _Rules:
         return cls(
             searches=[search(playbook) for playbook in scope.playbooks if playbook.status == "live"],
             judgements=guards.judgements(benches.values()),
+            bundlings=[
+                _bundling(connection.dialect.name, scope, benches[playbook.name, step.name], bundle)
+                for playbook, step, bundle in guards.bundlings(scope.library)
+                if (playbook.name, step.name) in benches
+            ],
             arbitrations=list(guards.arbitrations(scope.library, scope.settings)),
+            only_news=decided is not None,
             tomorrow=clock.seconds(clock.end_of_day(scope.now, scope.settings.shop.tz)),
         )
+
+
+def _bundling(dialect: str, scope: Scope, bench: guards.Bench, bundle: Bundle) -> guards.Bundling:
+    """How a step makes one message of several products, with what is due soon."""
+    step = (bench.playbook, bench.step, scope.library, scope.settings, scope.now)
+
+    def early(whom: sa.FromClause) -> Iterator[tuple[sa.Select[Any], Mapping[str, Any]]]:
+        for found in due.early(*step, within=bundle.within, whom=whom):
+            yield found.select, found.bound
+
+    return guards.Bundling.of(dialect, bench, bundle, early)
 
 
 def _mind_the_clock(connection: Connection, scope: Scope) -> None:
@@ -340,10 +361,15 @@ def _learn(running: _Pass, shop: dict[str, int]) -> None:
 def _judge(connection: Connection, running: _Pass, rules: _Rules, part: Slice) -> None:
     """Find who is due in a slice, and judge them: each by itself, then against each other."""
     span = running.scope.span(part)
+    guards.set_free(connection, now=span["now"], low=part.low, high=part.high)
     for search in rules.searches:
         for tally in due.find(connection, search, **span):
             running.report.look(search.playbook, *tally)
     guards.judge(connection, rules.judgements, tomorrow=rules.tomorrow, **span)
+    bound = {"now": span["now"], "run": span["run_id"], "tomorrow": rules.tomorrow}
+    for wanted in rules.bundlings:
+        taken = guards.arrange(connection, wanted, {**bound, "low": part.low, "high": part.high})
+        running.report.look(wanted.playbook, wanted.step, taken, None if rules.only_news else taken)
     guards.arbitrate(connection, rules.arbitrations, tomorrow=rules.tomorrow, **span)
     if running.scope.everything:
         guards.note_slice(connection, low=part.low, high=part.high)

@@ -25,6 +25,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.QUIET_HOURS: ("quiet hours last longer than the message is useful", "免打扰时段内，且之后已失效"),
     Reason.FREQUENCY_CAP: ("has been written to often enough", "已达触达频次上限"),
     Reason.SUPERSEDED: ("another playbook's message won by priority", "让位于优先级更高的剧本"),
+    Reason.BUNDLED: ("is named in another product's message", "合并在另一件商品的消息里"),
+    Reason.BUNDLE_CHANGED: (
+        "another product named in it was bought or returned meanwhile",
+        "合并的其他商品已复购或退货，重新生成",
+    ),
     Reason.PER_RUN_LIMIT: ("the playbook's limit for one run is reached", "已达单次运行上限"),
     Reason.BLAST_LIMIT: (
         "the run wanted to write to unusually many customers",

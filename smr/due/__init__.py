@@ -9,7 +9,7 @@ from smr.due.customer_rhythm import AskedDay, Rhythm, rhythms_of_customer
 from smr.due.find import Judge, Search, Tally, find, search
 from smr.due.forecasts import with_chance
 from smr.due.supplies import mark_everyone, mark_later_than, refresh
-from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of
+from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of, early
 from smr.due.week import applied, begin_week, learn_lines, project
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "applied",
     "begin_week",
     "candidates_of",
+    "early",
     "find",
     "learn_lines",
     "mark_everyone",

@@ -159,6 +159,8 @@ def candidates_of(
     window = today.window(step.send, due.useful)
     if step.send.base not in ("due", "anchor"):
         yield _after_step(due, window, customer)
+        if playbook.bundle is not None:
+            yield _after_step(due, window, customer, beside=True)
         return
     match playbook.trigger:
         case RunsOut(runs_out=goods):
@@ -172,6 +174,27 @@ def candidates_of(
         case _:
             for source, base in happenings(playbook.trigger):
                 yield _happened(due, source, base, window, customer)
+
+
+def early(
+    playbook: Playbook,
+    step: Step,
+    library: Library,
+    settings: Settings,
+    now: datetime,
+    *,
+    within: int,
+    whom: sa.FromClause,
+) -> Iterator[Found]:
+    """What is due within so many seconds more for the customers of `whom`, by the run-out alone."""
+    if not (isinstance(playbook.trigger, RunsOut) and counts_from_run_out(playbook, step)):
+        return
+    due = StepDue(playbook, step, settings, library)
+    high = Today(now, settings.shop.tz).window(step.send, due.useful).high
+    asked = asked_by(playbook, step)
+    for kind, lines in _lines(library, playbook.trigger.runs_out):
+        falling = _falling(kind, lines, whom) if asked is None else _forecast(kind, lines, asked, None, whom)
+        yield Found(_fallen(due, falling, asked), {"since": high, "until": high + within})
 
 
 def _happened(
@@ -193,14 +216,19 @@ def _of_customer(select: sa.Select[Any], table: Any, customer: tuple[int, str]) 
 def _runs_out(
     due: StepDue, goods: Goods, window: Window, customer: tuple[int, str] | None
 ) -> Iterator[Found]:
-    """Supplies of the named lines; where none is named, of every followed line."""
+    for kind, lines in _lines(due.library, goods):
+        yield _supplies(due, kind, lines, window, customer)
+
+
+def _lines(library: Library, goods: Goods) -> Iterator[tuple[str, Any]]:
+    """The named lines by their kind; where none is named, every followed line."""
     stated = {"category": goods.category, "product": goods.product}
     for kind in ("category", "product"):
         lines: Any = stated[kind]
-        if not any(stated.values()) and kind in KINDS[due.library.catalog.track]:
+        if not any(stated.values()) and kind in KINDS[library.catalog.track]:
             lines = _all_lines(kind)
         if lines is not None:
-            yield _supplies(due, kind, lines, window, customer)
+            yield kind, lines
 
 
 def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tuple[int, str] | None) -> Found:
@@ -265,7 +293,7 @@ def _since_purchase(
     return Found(select.where(at > SINCE, at <= UNTIL), {"since": window.low, "until": window.high})
 
 
-def _falling(kind: str, lines: Any, whom: sa.Table | None = None) -> sa.Subquery:
+def _falling(kind: str, lines: Any, whom: sa.FromClause | None = None) -> sa.Subquery:
     """The keys of supplies that run out in the window, in the slice; read from the index alone.
 
     SQLite hands them on in the order of the key, so that what lies side by side is read side by side.
@@ -282,7 +310,7 @@ def _falling(kind: str, lines: Any, whom: sa.Table | None = None) -> sa.Subquery
 
 
 def _forecast(
-    kind: str, lines: Any, asked: str, customer: tuple[int, str] | None, whom: sa.Table | None = None
+    kind: str, lines: Any, asked: str, customer: tuple[int, str] | None, whom: sa.FromClause | None = None
 ) -> sa.Subquery:
     """The same of supplies whose forecast falls in the window; for one customer, whenever it falls."""
     one = named(forecasts, "forecast")
@@ -295,7 +323,7 @@ def _forecast(
     return _in_slice(select.where(at > SINCE, at <= UNTIL), one, whom).subquery("falling")
 
 
-def _in_slice(select: sa.Select[Any], table: Any, whom: sa.Table | None) -> sa.Select[Any]:
+def _in_slice(select: sa.Select[Any], table: Any, whom: sa.FromClause | None) -> sa.Select[Any]:
     if whom is None:
         return select.where(table.c.bucket.between(LOW, HIGH))
     # From these few customers to what they have: no index leads from all that runs out to them.
@@ -453,15 +481,21 @@ def _leap(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
-def _after_step(due: StepDue, window: Window, customer: tuple[int, str] | None) -> Found:
-    """Customers whose message of an earlier step, for the same anchor, was sent."""
+def _after_step(
+    due: StepDue, window: Window, customer: tuple[int, str] | None, *, beside: bool = False
+) -> Found:
+    """Customers whose message of an earlier step, for the same anchor, was sent.
+
+    With `beside`: whose anchor was named in such a message.
+    """
     earlier = named(candidates, "earlier")
+    key = [f"winner_{name}" if beside else name for name in ("playbook", "step", "anchor")]
     same = sa.and_(
         Who.of(messages).owns(earlier),
-        earlier.c.playbook == messages.c.playbook,
-        earlier.c.step == messages.c.step,
-        earlier.c.anchor == messages.c.anchor,
+        *(earlier.c[name] == messages.c[name.removeprefix("winner_")] for name in key),
     )
+    if beside:
+        same = sa.and_(same, earlier.c.reason == "bundled", earlier.c.queued_at.is_not(None))
     names = ("anchor", "anchor_at", "kind", "line", "order_id", "product_id", "quantity", "runs_out_at")
     select = (
         due.row(messages, messages.c.sent_at, **{name: earlier.c[name] for name in names})

@@ -331,7 +331,7 @@ class _Asking:
             Who.of(candidates).owns(won),
             *(candidates.c[name] == won.c[name.removeprefix("winner_")] for name in WINNER),
         )
-        names = ("state", "reason", "detail", "judged_at", *WINNER)
+        names = ("state", "reason", "detail", "judged_at", "queued_at", *WINNER)
         question = sa.select(
             *(candidates.c[name] for name in names),
             won.c.message_id.label("winner_message"),

@@ -45,6 +45,7 @@ ENGLISH = {
     "offer": ", offering {offer} instead of what is out of stock",
     "waits": ", waiting for the end of quiet hours: {until}",
     "verdict": "last run ({at}): {state}{reason}",
+    "beside": "named in {playbook}, step {step}{message}: it is not reminded of by itself",
     "winner": "in favour of {playbook}, step {step}{message}",
     "winner_message": ": message {id} ({state})",
     "next": "; next on {at}",
@@ -86,6 +87,7 @@ CHINESE = {
     "offer": "，缺货，改推 {offer}",
     "waits": "，等待免打扰时段结束：{until}",
     "verdict": "上次运行（{at}）：{state}{reason}",
+    "beside": "已合并在 {playbook} 的 {step} 里{message}，不单独提醒",
     "winner": "让位于 {playbook} 的 {step}{message}",
     "winner_message": "：消息 {id}（{state}）",
     "next": "；下一次：{at}",
@@ -233,8 +235,11 @@ class Teller:
 
     def outcome(self, view: StepView) -> Iterator[str]:
         """What came, or would come, of it."""
+        said = view.last_verdict
         if view.message is not None:
             yield self.sent(view)
+        elif said is not None and said["reason"] == "bundled" and said["queued_at"] is not None:
+            yield self.winner(said, "beside")
         elif view.anchor is not None and (view.is_due or view.blocks):
             yield from self.verdict(view)
 
@@ -273,15 +278,14 @@ class Teller:
             said += f": {view.last_verdict['detail']}" if view.last_verdict["detail"] else ""
             at = self.minute(view.last_verdict["judged_at"])
             yield self.say("verdict", at=at, state=view.last_verdict["state"], reason=said)
-            yield from self.winner(view.last_verdict)
+            if view.last_verdict["winner_playbook"] is not None:
+                yield self.winner(view.last_verdict, "winner")
 
-    def winner(self, verdict: Mapping[str, Any]) -> Iterator[str]:
+    def winner(self, verdict: Mapping[str, Any], how: str) -> str:
         """Whom it gave way to, and what became of that one's message."""
-        if verdict["winner_playbook"] is None:
-            return
         message = ""
         if verdict["winner_message"] is not None:
             shown = {"id": verdict["winner_message"], "state": verdict["winner_state"]}
             message = self.say("winner_message", **shown)
         playbook, step = verdict["winner_playbook"], verdict["winner_step"]
-        yield self.say("winner", playbook=playbook, step=step, message=message)
+        return self.say(how, playbook=playbook, step=step, message=message)

@@ -6,7 +6,8 @@ message before it is sent, and one customer when explaining. Guards that compare
 other (caps, priority, limits) work on all of a customer's candidates at once. Holdout is judged last.
 """
 
-from smr.guards.chain import GUARDS, arbitrate, judge, judgements, queued, settle, verdict
+from smr.guards.bundle import Bundling, arrange, bundlings, queued, set_free
+from smr.guards.chain import GUARDS, arbitrate, judge, judgements, settle, verdict
 from smr.guards.frequency_cap import arbitrations
 from smr.guards.ladder import Rung, next_rungs
 from smr.guards.limits import limit_run
@@ -18,11 +19,14 @@ from smr.guards.verdict import Bench, Verdict
 __all__ = [
     "GUARDS",
     "Bench",
+    "Bundling",
     "Rung",
     "Verdict",
     "Written",
     "arbitrate",
     "arbitrations",
+    "arrange",
+    "bundlings",
     "decide_anew",
     "decided_at",
     "judge",
@@ -34,6 +38,7 @@ __all__ = [
     "queued",
     "quiet_now",
     "recheck",
+    "set_free",
     "settle",
     "verdict",
 ]

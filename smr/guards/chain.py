@@ -54,7 +54,7 @@ class Judged(NamedTuple):
     reason: str | None
     winner_playbook: str | None
     winner_step: str | None
-    count: int
+    number: int
 
 
 CONTACT = frozenset({Reason.UNREACHABLE, Reason.OPTED_OUT, Reason.NO_CONSENT})
@@ -138,6 +138,7 @@ def _asks(bench: Bench) -> str:
         step.when,
         step.via,
         asks_for_stock(book) and (stock.offers(bench) or "plain"),
+        step.send if book.bundle is not None else None,
     )
     if isinstance(book.trigger, RunsOut):
         # Which line has run out stands in the candidate.
@@ -183,10 +184,11 @@ def settle(
     run_id: int,
     low: int,
     high: int,
+    shared: Iterable[Any] = (),
 ) -> list[Judged]:
     """Hold out who is to be held out, hand over what a person is to write, then turn reasons into states.
 
-    Returns how many were judged.
+    `shared` are the statements by which candidates share the fate of others. Returns how many were judged.
     """
     bound = {"now": now, "run": run_id, "low": low, "high": high}
     for playbook in playbooks:
@@ -200,6 +202,8 @@ def settle(
             passed = sa.and_(candidates.c.run_id == RUN, candidates.c.reason.is_(None), handed)
             given = sa.update(candidates).values(reason=str(Reason.HANDED_OVER))
             connection.execute(given.where(_open([playbook.name]), passed), bound)
+    for statement in shared:
+        connection.execute(statement, bound)
     handing_over.open_cases(connection, playbooks, settings, bound)
     names = [playbook.name for playbook in playbooks]
     columns = [candidates.c[name] for name in ("playbook", "step", "reason", *WINNER[:2])]

@@ -21,7 +21,7 @@ from smr.events import COUNTED, Reason
 from smr.notation import Rate
 from smr.playbook.model import Library
 from smr.settings import Settings
-from smr.tables import OPEN, WINNER, candidates, messages, named
+from smr.tables import OPEN_CANDIDATES, WINNER, candidates, messages, named
 
 LOW = sa.bindparam("low", type_=sa.Integer)
 HIGH = sa.bindparam("high", type_=sa.Integer)
@@ -54,18 +54,22 @@ def arbitrations(library: Library, settings: Settings) -> Iterator[Any]:
     for playbook in library.playbooks:
         if playbook.status == "live" and playbook.limits.per_customer is not None:
             yield _rounds(playbook.name, playbook.limits.per_customer)
+    capped = False
     for name in settings.channel_names:
         cap = settings.channel(name).cap
         if cap is not None:
+            capped = True
             yield _capped((cap,), lambda row, name=name: row.c.channel == name, holdout)
     if settings.policy.caps:
         many = impersonal(settings)
         yield _capped(settings.policy.caps, lambda row: row.c.channel.not_in(many), holdout)
-    # Whoever won one cap may have lost another one; twice is enough for a chain of four.
-    yield from (_won_in_the_end(), _won_in_the_end())
+        if capped:
+            # Whoever won a channel's cap may have lost this one.
+            yield _won_in_the_end()
 
 
-def _passing(row: Any) -> ColumnElement[bool]:
+def is_passing(row: Any) -> ColumnElement[bool]:
+    """Whether a candidate of this run, in the slice, has met no objection so far."""
     return sa.and_(
         row.c.bucket.between(LOW, HIGH),
         row.c.run_id == RUN,
@@ -90,6 +94,7 @@ def _prior(row: Any, rate: Rate, counted: Any, holdout: bool) -> ColumnElement[i
         sa.select(sa.func.count())
         .select_from(out)
         .where(who.owns(out), out.c.state == "held_out", counted(out), judged >= since(rate))
+        .where(out.c.winner_playbook.is_(None))
     )
     return sent.correlate(row).scalar_subquery() + held.correlate(row).scalar_subquery()
 
@@ -111,7 +116,7 @@ def _capped(rates: tuple[Rate, ...], counted: Any, holdout: bool) -> Any:
             ),
             *priors,
         )
-        .where(_passing(row), counted(row))
+        .where(is_passing(row), counted(row))
         .subquery("ranked")
     )
     before = sa.or_(*(ranked.c[f"prior_{n}"] >= rate.count for n, rate in enumerate(rates)))
@@ -140,19 +145,8 @@ def full_before(row: Any, library: Library, settings: Settings) -> ColumnElement
 
 def _rounds(playbook: str, rate: Rate) -> Any:
     """A round is all steps of one anchor; the steps of a round under way are not counted again."""
-    row, begun = named(candidates, "row"), named(messages, "begun")
+    row = named(candidates, "row")
     who = Who.of(row)
-    under_way = (
-        sa.select(sa.literal(1))
-        .where(
-            who.owns(begun),
-            begun.c.playbook == row.c.playbook,
-            begun.c.anchor == row.c.anchor,
-            begun.c.state.in_([str(state) for state in COUNTED]),
-        )
-        .correlate(row)
-        .exists()
-    )
     place = sa.func.dense_rank().over(
         partition_by=[row.c.bucket, row.c.customer_id], order_by=[row.c.anchor_at, row.c.anchor]
     )
@@ -165,10 +159,22 @@ def _rounds(playbook: str, rate: Rate) -> Any:
     )
     ranked = (
         sa.select(*(row.c[name] for name in KEY), place.label("place"), prior.label("prior"))
-        .where(_passing(row), row.c.playbook == playbook, sa.not_(under_way))
+        .where(is_passing(row), row.c.playbook == playbook, sa.not_(under_way(row)))
         .subquery("ranked")
     )
     return _give(ranked, sa.literal(str(Reason.FREQUENCY_CAP)), ranked.c.prior + ranked.c.place > rate.count)
+
+
+def under_way(row: Any) -> ColumnElement[bool]:
+    """Whether a candidate's round has begun: a step of it was sent, or named in a message, or waits to be."""
+    who, begun, beside = Who.of(row), named(messages, "begun"), named(candidates, "beside")
+    same = [begun.c.playbook == row.c.playbook, begun.c.anchor == row.c.anchor]
+    counts = begun.c.state.in_([str(state) for state in COUNTED])
+    sent = sa.select(sa.literal(1)).where(who.owns(begun), *same, counts).correlate(row).exists()
+    theirs = [beside.c.playbook == row.c.playbook, beside.c.anchor == row.c.anchor]
+    was_named = [beside.c.reason == str(Reason.BUNDLED), beside.c.queued_at.is_not(None)]
+    bundled = sa.select(sa.literal(1)).where(who.owns(beside), *theirs, *was_named).correlate(row).exists()
+    return sa.or_(sent, bundled)
 
 
 def _give(
@@ -189,6 +195,8 @@ def _won_in_the_end() -> Any:
     return (
         sa.update(candidates)
         .values({name: won.c[name] for name in WINNER})
-        .where(OPEN, candidates.c.bucket.between(LOW, HIGH), candidates.c.run_id == RUN, *lost, theirs)
+        .where(
+            OPEN_CANDIDATES, candidates.c.bucket.between(LOW, HIGH), candidates.c.run_id == RUN, *lost, theirs
+        )
         .where(won.c.run_id == RUN)
     )

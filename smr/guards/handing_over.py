@@ -110,15 +110,14 @@ def _is_case(candidate: Any) -> ColumnElement[bool]:
     )
 
 
-def _case_id(candidate: Any) -> ColumnElement[str]:
+def _case_id(candidate: Any) -> Any:
     return candidate.c.playbook + sa.literal("/", sa.Text) + candidate.c.anchor
 
 
 def _case_of_each(dialect: str, playbook: Playbook, settings: Settings) -> Any:
     row, person = named(candidates, "handed"), named(customers, "owned_by")
     why = [
-        (_holds(row, rule, settings), sa.literal(written(rule).strip("{}"), sa.Text))
-        for rule in playbook.hand_over
+        (_holds(row, rule, settings), sa.literal(written(rule)[1:-1], sa.Text)) for rule in playbook.hand_over
     ]
     select = (
         sa.select(

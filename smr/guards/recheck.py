@@ -18,9 +18,10 @@ from smr.database.given import PLACE, bound, given, matches, places, within
 from smr.events import Reason
 from smr.guards.chain import CONTACT, reason_of
 from smr.guards.frequency_cap import counted_for, impersonal
+from smr.guards.purchases import bought_already, refunded
 from smr.guards.quiet_hours import quiet_now, send_after
 from smr.guards.verdict import Bench, Verdict
-from smr.playbook.model import Library
+from smr.playbook.model import Library, RunsOut
 from smr.settings import Settings
 from smr.tables import candidates, messages, named
 
@@ -109,11 +110,13 @@ def _judge(connection: Connection, bench: Bench, channel: str, ids: Sequence[str
     values |= bound(connection, PLACE, places(ids))
     verdicts: dict[str, Verdict] = {}
     statement = _kept.statement(connection.dialect.name, bench, channel)
-    for message_id, reason, may, quiet, capped in connection.execute(statement, values):
+    for message_id, reason, may, changed, quiet, capped in connection.execute(statement, values):
         if reason is not None and (reason not in CONTACT or not may):
             verdicts[message_id] = Verdict(Reason(reason))
         elif not may:
             verdicts[message_id] = Verdict(Reason.OPTED_OUT)
+        elif changed:
+            verdicts[message_id] = Verdict(Reason.BUNDLE_CHANGED)
         elif quiet is not None:
             verdicts[message_id] = Verdict(Reason.QUIET_HOURS, clock.moment(quiet))
         elif capped:
@@ -137,11 +140,34 @@ def _statement(dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
             messages.c.message_id,
             reason_of(candidates, bench, without=SKIPPED),
             may,
+            _bundle_changed(bench),
             send_after(candidates, bench),
             _capped(who, bench.settings),
         )
         .select_from(messages.join(wanted, matches(messages, wanted, PLACE)).join(candidates, same))
         .where(within(dialect, messages))
+    )
+
+
+def _bundle_changed(bench: Bench) -> Any:
+    """Whether something that is named beside was bought again or given back."""
+    if bench.playbook.bundle is None or not isinstance(bench.playbook.trigger, RunsOut):
+        return sa.false()
+    beside = named(candidates, "beside")
+    gone = (refunded(beside, bench), bought_already(beside, bench))
+    changed = sa.or_(*(one for one in gone if one is not None))
+    named_in = (
+        beside.c.winner_playbook == candidates.c.playbook,
+        beside.c.winner_step == candidates.c.step,
+        beside.c.winner_anchor == candidates.c.anchor,
+        beside.c.reason == str(Reason.BUNDLED),
+    )
+    return (
+        sa.select(sa.literal(1))
+        .select_from(beside)
+        .where(Who.of(candidates).owns(beside), *named_in, changed)
+        .correlate(candidates)
+        .exists()
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 
+from smr import clock
 from smr.conditions import NOW
 from smr.guards.verdict import Bench, customer_of
 from smr.playbook.model import counts_from_run_out
@@ -29,7 +30,19 @@ def not_due(candidate: Any, bench: Bench) -> ColumnElement[bool]:
     """This run did not find it due again: its day moved, or what anchored it is gone."""
     missed: ColumnElement[bool] = candidate.c.run_id != RUN
     looked_for_all = not (bench.only_news and counts_from_run_out(bench.playbook, bench.step))
-    return missed if looked_for_all else sa.and_(missed, is_undecided(candidate))
+    if looked_for_all:
+        return missed
+    if bench.playbook.bundle is not None:
+        # What was taken into a message before its day, and is not named in any, waits for its day.
+        return sa.and_(missed, sa.or_(is_undecided(candidate), candidate.c.due_at > reach(bench)))
+    return sa.and_(missed, is_undecided(candidate))
+
+
+def reach(bench: Bench) -> int:
+    """The last instant (seconds) of what is due now: whole-day steps are due from their day's beginning."""
+    if not bench.step.send.by_day:
+        return clock.seconds(bench.now)
+    return clock.seconds(clock.end_of_day(bench.now, bench.settings.shop.tz)) - 1
 
 
 def before_publication(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:

@@ -47,6 +47,15 @@ _same = partial(Name, varies=False)
 
 _ORDER = [{"name": "氨基酸洁面", "quantity": 2}, {"name": "保湿面霜", "quantity": 1}]
 
+_BESIDE = [
+    {
+        "product": {"id": "SKU-902", "name": "保湿面霜", "category": "面霜", "price": money(12900, "CNY")},
+        "purchase": {"date": date(2026, 10, 2), "quantity": 1, "order_id": "A20261002-1"},
+        "due": {"date": date(2026, 11, 28), "days": 5, "in_words": "5 天后"},
+        "offer": {"id": "SKU-902", "name": "保湿面霜", "is_substitute": False},
+    }
+]
+
 NAMES: tuple[Name, ...] = (
     _known("customer.id", "the customer's id", "客户编号", "c1024", 40),
     _maybe("customer.name", "the customer's name", "客户姓名", "小林", 20),
@@ -82,6 +91,14 @@ NAMES: tuple[Name, ...] = (
     _dated("due.date", "the day it runs out, or the date's day", "到期日", date(2026, 11, 26), 10),
     _dated("due.days", "days from today to it; below 0: past", "距到期天数", 3, 4),
     _dated("due.in_words", "the same in words: tomorrow, in 3 days", "距今多久", "3 天后", 13),
+    Name(
+        "bundle",
+        "a list: the other products of a bundle, each with product, purchase, due and offer",
+        "合并提醒的其他商品",
+        _BESIDE,
+        120,
+        triggers=frozenset({"runs_out"}),
+    ),
     _known("reorder.url", "the link to buy again", "复购链接", "https://shop.example/r/SKU-881", 120),
     _same("shop.name", "the shop's name", "店名", "示例小店", 20),
     _maybe("staff.name", "the same as customer.staff", "导购姓名", "王店长", 20),

@@ -2,7 +2,7 @@
 
 In: the names a step's texts use. Out: a SELECT with only those columns, and `context`, which turns one of its
 rows into the plain dict a template is rendered with. `MAKERS` has one entry for each name of `context.NAMES`.
-Lists (tags, products of an order) are read for a chunk of rows at a time, by `load_lists`.
+Lists (tags, products of an order or bundle) are read for a chunk of rows at a time, by `load_lists`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,23 @@ from sqlalchemy import ColumnElement, Connection, FromClause
 
 from smr import clock
 from smr.conditions.purchases import NOW, Who, kept, kept_quantity
+from smr.events import Reason
 from smr.messages.filters import in_words
 from smr.messages.values import Money, money, plain
 from smr.playbook.model import Library, OnDate, Playbook, Step
 from smr.settings import Settings
-from smr.tables import addresses, customers, named, products, purchases, staff, stages, stores, tags
+from smr.tables import (
+    addresses,
+    candidates,
+    customers,
+    named,
+    products,
+    purchases,
+    staff,
+    stages,
+    stores,
+    tags,
+)
 
 Row = Sequence[Any]
 Getter = Callable[[Row], Any]
@@ -85,6 +97,7 @@ class Fetch:
     single: list[tuple[str, Getter]] = field(default_factory=list)
     tags: dict[tuple[int, str], list[str]] | None = None
     orders: dict[tuple[int, str, str], list[dict[str, Any]]] | None = None
+    beside: dict[tuple[int, str, str], list[dict[str, Any]]] | None = None
     today: date = date.min
     message_id: str = ""
 
@@ -125,6 +138,8 @@ class Fetch:
             self.tags = _tags_of(connection, rows, now)
         if self.orders is not None:
             self.orders = _orders_of(connection, rows, now, self.library)
+        if self.beside is not None:
+            self.beside = beside_of(self, connection, rows, now)
 
 
 def fetch_for(
@@ -256,6 +271,23 @@ def _tags(fetch: Fetch) -> Getter:
 def _order(fetch: Fetch) -> Getter:
     fetch.orders = {}
     return lambda row: (fetch.orders or {}).get((row[BUCKET], row[CUSTOMER], row[ORDER]), [])
+
+
+def _bundle(fetch: Fetch) -> Getter:
+    fetch.beside = {}
+    spoken = _language(fetch)
+
+    def get(row: Row) -> list[dict[str, Any]]:
+        named_already, made = {row[PRODUCT]}, []
+        for one in (fetch.beside or {}).get((row[BUCKET], row[CUSTOMER], row[ANCHOR]), []):
+            # Followed both by itself and by its category, a product may come twice.
+            if one["product"]["id"] not in named_already:
+                named_already.add(one["product"]["id"])
+                words = in_words(one["due"]["date"], fetch.today, spoken(row))
+                made.append({**one, "due": {**one["due"], "in_words": words}})
+        return made
+
+    return get
 
 
 def _products(fetch: Fetch) -> FromClause:
@@ -436,6 +468,7 @@ MAKERS: dict[str, Callable[[Fetch], Getter]] = {
     "due.date": _due_day,
     "due.days": _due_days,
     "due.in_words": _due_in_words,
+    "bundle": _bundle,
     "reorder.url": _reorder_url,
     "staff.name": _staff_name,
     "message.id": lambda fetch: lambda row: fetch.message_id,
@@ -485,6 +518,73 @@ def _orders_of(
             {"id": product_id, "name": shown, "quantity": _number(count)}
         )
     return found
+
+
+def beside_of(
+    fetch: Fetch, connection: Connection, rows: Sequence[Row], now: datetime
+) -> dict[tuple[int, str, str], list[dict[str, Any]]]:
+    """What is named beside each of these candidates, the earliest due first."""
+    one, offer, product = named(candidates, "beside"), named(products, "offer"), named(products, "product")
+    offered = sa.func.coalesce(one.c.offer_id, one.c.product_id)
+    moments = ("anchor_at", "runs_out_at")
+    select = (
+        sa.select(
+            *(one.c[name] for name in ("bucket", "customer_id", "winner_anchor", "line")),
+            *(one.c[name] for name in ("product_id", "quantity", "order_id", "offer_id")),
+            *(sa.type_coerce(one.c[name], sa.BigInteger).label(name) for name in moments),
+            *(product.c[name] for name in ("name", "category", "price", "currency")),
+            offer.c.name.label("offer_name"),
+        )
+        .select_from(
+            one.outerjoin(product, product.c.product_id == one.c.product_id).outerjoin(
+                offer, offer.c.product_id == offered
+            )
+        )
+        .where(
+            *_of_these(one, rows),
+            one.c.winner_playbook == fetch.playbook.name,
+            one.c.winner_step == fetch.step.name,
+            one.c.winner_anchor.in_(sorted({row[ANCHOR] for row in rows})),
+            one.c.reason == str(Reason.BUNDLED),
+        )
+        .order_by(one.c.bucket, one.c.customer_id, one.c.due_at, one.c.anchor)
+    )
+    today = clock.local_day(now, fetch.settings.shop.tz)
+    found: dict[tuple[int, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in connection.execute(select):
+        found[row.bucket, row.customer_id, row.winner_anchor].append(_beside(fetch, row, today))
+    return found
+
+
+def _beside(fetch: Fetch, row: Any, today: date) -> dict[str, Any]:
+    """One product named beside another, as plain values."""
+    known, shop = fetch.library.catalog.cycles.products, fetch.settings.shop
+
+    def shown(product_id: str, name: str | None) -> str:
+        entry = known.get(product_id)
+        return (entry.name if entry else None) or name or row.line or product_id
+
+    entry = known.get(row.product_id)
+    due = _local_day(row.runs_out_at, shop.tz)
+    return {
+        "product": {
+            "id": row.product_id,
+            "name": shown(row.product_id, row.name),
+            "category": (entry.category if entry else None) or row.category,
+            "price": None if row.price is None else money(row.price, row.currency or shop.currency),
+        },
+        "purchase": {
+            "date": _local_day(row.anchor_at, shop.tz),
+            "quantity": _number(row.quantity),
+            "order_id": row.order_id,
+        },
+        "due": {"date": due, "days": (due - today).days},
+        "offer": {
+            "id": row.offer_id or row.product_id,
+            "name": shown(row.offer_id or row.product_id, row.offer_name),
+            "is_substitute": row.offer_id is not None,
+        },
+    }
 
 
 def _of_these(table: FromClause, rows: Sequence[Row]) -> tuple[ColumnElement[bool], ...]:

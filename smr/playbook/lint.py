@@ -87,6 +87,7 @@ class Lint:
             self.likely,
             self.conditions,
             self.of_products,
+            self.bundled,
         ):
             yield from check()
         for number, step in enumerate(self.playbook.steps):
@@ -248,6 +249,23 @@ class Lint:
         alone = isinstance(self.document.value(("hand_over",)), dict)
         for number, rule in enumerate(self.playbook.hand_over):
             yield ("hand_over",) if alone else ("hand_over", number), rule
+
+    def bundled(self) -> Iterator[Fault]:
+        """Of several products in one message that nobody names, or that are never several."""
+        steps = self.playbook.steps
+        speaking = [step for step in steps if self.library.speaks_of(step, "bundle")]
+        if self.playbook.bundle is None:
+            for step in speaking:
+                what = "the text names a bundle, which is always empty here"
+                place: Steps = ("steps", steps.index(step), "message" if step.message else "template")
+                yield self.warn(place, "bundle_empty", what, "write bundle: true in the playbook")
+        elif not isinstance(self.playbook.trigger, RunsOut):
+            what = "only what runs out is bundled"
+            yield self.warn(("bundle",), "bundle_nothing", what, "take it out, or use the trigger runs_out")
+        elif not speaking:
+            what = "no text names the other products, so nothing is bundled"
+            fix = "write {% for other in bundle %}、{{ other.product.name }}{% endfor %} into a step's text"
+            yield self.warn(("bundle",), "bundle_unnamed", what, fix)
 
     def of_products(self) -> Iterator[Fault]:
         """Of what asks for a product where the trigger has none."""

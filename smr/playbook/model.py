@@ -530,6 +530,32 @@ class Limits(Part):
     per_run: Whole | None = Field(None, ge=1, description="messages in one run; the rest waits")
 
 
+class Bundle(Part):
+    """Several products that run out about the same time, in one message."""
+
+    within: Span = Field(
+        3 * clock.DAY, description="what is due within so many days more joins in 多少天内到期的一起说"
+    )
+    at_most: Whole = Field(4, ge=2, le=10, description="products in one message 一条消息最多几件商品")
+    lead: Literal["earliest", "dearest"] = Field(
+        "earliest", description="whose message it is: of what runs out first, or costs most 谁是主商品"
+    )
+    prefer: Names | None = Field(
+        None, description="roles of products that lead before others, such as 利润 优先作主商品的角色"
+    )
+
+
+def _bundle(value: Any) -> Any:
+    if value in (True, "true"):
+        return {}
+    return None if value in (False, "false") else value
+
+
+def _or_flag(schema: dict[str, Any]) -> None:
+    choices = [choice for choice in schema.pop("anyOf", ()) if choice != {"type": "null"}]
+    schema["anyOf"] = [{"type": "boolean"}, *choices]
+
+
 class HandOver(Part):
     """A rule by which a person writes instead of the robot; all it says must hold."""
 
@@ -596,6 +622,12 @@ class Playbook(Part):
     limits: Limits = Limits()
     holdout: Share = Field(0.0, description="share of customers who are not written to, to compare with")
     goal: Goal | None = None
+    bundle: Annotated[Bundle | None, BeforeValidator(_bundle)] = Field(
+        None,
+        description="true, or how: several products due about the same time make one message "
+        "多件商品合成一条消息",
+        json_schema_extra=_or_flag,
+    )
     hand_over: Annotated[tuple[HandOver, ...], BeforeValidator(_rules)] = Field(
         (),
         max_length=20,
@@ -622,6 +654,12 @@ def asks_for_stock(playbook: Playbook) -> bool:
     if playbook.out_of_stock is not None:
         return playbook.out_of_stock == "hold"
     return isinstance(playbook.trigger, RunsOut)
+
+
+def bundles(library: Library, playbook: Playbook, step: Step) -> bool:
+    """Whether a step makes one message of several products: its text has to name them."""
+    follows_supplies = isinstance(playbook.trigger, RunsOut)
+    return playbook.bundle is not None and follows_supplies and library.speaks_of(step, "bundle")
 
 
 def counts_from_run_out(playbook: Playbook, step: Step) -> bool:

@@ -75,6 +75,7 @@ CHINESE = {
     "GaveBack": "退款时触发。",
     "Limits": "发送上限。",
     "Goal": "怎样算成功。",
+    "Bundle": "多件商品合成一条。",
     "HandOver": "一条转人工的规则。",
     "Cycle": "一个单位用多久。",
     "Cycles": "各类目、商品的周期。",

@@ -8,7 +8,7 @@ to the engine itself.
 
 from smr.tables.base import BUCKETS, bucket_of, customer_owned, dice_of, metadata, named
 from smr.tables.channels import channels, receipts
-from smr.tables.decisions import BUNDLED, OPEN, WINNER, candidates, runs
+from smr.tables.decisions import BUNDLED, BUNDLED_CANDIDATES, OPEN, OPEN_CANDIDATES, WINNER, candidates, runs
 from smr.tables.derived import (
     NEVER,
     buyers,
@@ -59,8 +59,10 @@ from smr.tables.watching import OPEN_INCIDENT, daemons, firings, incidents, tall
 __all__ = [
     "BUCKETS",
     "BUNDLED",
+    "BUNDLED_CANDIDATES",
     "NEVER",
     "OPEN",
+    "OPEN_CANDIDATES",
     "OPEN_INCIDENT",
     "WINNER",
     "addresses",

@@ -68,6 +68,11 @@ WINNER = ("winner_playbook", "winner_step", "winner_anchor")
 OPEN = sa.text("queued_at IS NULL AND state IN ('due', 'blocked', 'accepted')")
 """Candidates that a run still has to judge; the text is the predicate of their index."""
 
+OPEN_CANDIDATES = sa.text(
+    "candidates.queued_at IS NULL AND candidates.state IN ('due', 'blocked', 'accepted')"
+)
+"""The same where the table stands beside itself under another name."""
+
 sa.Index(
     "candidates_open",
     candidates.c.bucket,
@@ -79,6 +84,9 @@ sa.Index(
 
 BUNDLED = sa.text("reason = 'bundled'")
 """Candidates that are named in another one's message."""
+
+BUNDLED_CANDIDATES = sa.text("candidates.reason = 'bundled'")
+"""The same where another table has a reason, too."""
 
 sa.Index(
     "candidates_bundled",

@@ -62,7 +62,8 @@ def run(database: Database, known: Library, days: float = 0, settings: Settings 
 
 def reason(database: Database) -> str | None:
     with database.read() as connection:
-        return connection.execute(sa.select(candidates.c.reason)).scalar_one()
+        found: str | None = connection.execute(sa.select(candidates.c.reason)).scalar_one()
+        return found
 
 
 def bodies(database: Database) -> list[str]:

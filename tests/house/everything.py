@@ -83,8 +83,14 @@ who:
     - {supply: {runs_out_within: 10d, category: 洁面}}
     - {supply: {ran_out_for: 1d, category: 猫粮}}
     - {staff: 小林}
-steps: [{name: one, send: on due, via: [wecom_moments, wecom], message: "新品上架"}]
+steps:
+  - name: one
+    send: on due
+    via: [wecom_moments, wecom]
+    message: "新品上架 {{ offer.name }}{% for other in bundle %}、{{ other.product.name }}{% endfor %}"
 stop_when: [{refund: any}]
+bundle: {within: 5d, at_most: 3, lead: dearest, prefer: 引流}
+hand_over: [{price_from: 90, when: {tag: vip}}]
 """
 
 THANKS = """

@@ -64,7 +64,13 @@ priority: 50
 trigger: {runs_out: {}}
 who: {any: [{segment: recent}, {customer: {field: gender, is: f}}]}
 steps:
-  - {name: on_the_day, send: on due, via: [sms], message: "any", useful_for: 9d}
+  - name: on_the_day
+    send: on due
+    via: [sms]
+    message: "any{% for other in bundle %}, {{ other.product.name }}{% endfor %}"
+    useful_for: 9d
+bundle: {within: 3d, at_most: 3}
+holdout: 20%
 """
 THANKS = """
 name: thanks
