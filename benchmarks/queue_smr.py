@@ -52,7 +52,7 @@ class Nothing:
         dedupes=True,
         can_ask=False,
         staff_confirms=False,
-        max_batch=1_000,
+        max_batch=2_000,
         max_length=None,
         unknown_policy=UnknownPolicy.RESEND,
     )

@@ -19,7 +19,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from smr.errors import Refusal
 from smr.notation import Rate
@@ -63,8 +63,7 @@ class Traits:
     rate: Rate | None = None
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One message as a channel gets it. `sent_at` is the instant of sending, in UTC.
 
     `attempt` counts the tries to send it; `message_id` is the same in all of them, and is the key under

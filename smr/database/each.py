@@ -8,6 +8,7 @@ Out: how many rows were changed or added, or which.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,16 +58,18 @@ def changed_each(
     return set(connection.execute(update.returning(table.c[tell]), values).scalars())
 
 
-def insert_each(connection: Connection, table: sa.Table, rows: Rows) -> int:
-    """INSERT the rows that are not there yet, by primary key."""
+def insert_each(
+    connection: Connection, table: sa.Table, rows: Rows, *, same: Mapping[str, Any] | None = None
+) -> int:
+    """INSERT the rows that are not there yet, by primary key, with what is the `same` for all."""
     if not rows:
         return 0
     names = _first_bucket(rows)
     dialect, columns = connection.dialect.name, _columns(table, names)
     fresh = given(dialect, columns)
-    insert = insert_missing(
-        dialect, table, columns=names, select=sa.select(*(fresh.c[name] for name in names))
-    )
+    alike = {name: sa.literal(value, table.c[name].type) for name, value in (same or {}).items()}
+    values_of = [*(fresh.c[name] for name in names), *alike.values()]
+    insert = insert_missing(dialect, table, columns=[*names, *alike], select=sa.select(*values_of))
     values = bound(connection, columns, _values(rows, names))
     return connection.execute(insert, values, execution_options={"preserve_rowcount": True}).rowcount
 
@@ -79,10 +82,12 @@ def _update(
     where: Sequence[sa.ColumnElement[bool]],
     same: Mapping[str, Any] | None,
 ) -> tuple[sa.Update, dict[str, Any]]:
-    names = _first_bucket(rows)
+    # What is NULL in all rows need not be handed in with each.
+    empty = [name for name in rows[0] if name not in key and all(row[name] is None for row in rows)]
+    names = [name for name in _first_bucket(rows) if name not in empty]
     dialect, columns = connection.dialect.name, _columns(table, names)
     fresh = given(dialect, columns)
-    own = {name: fresh.c[name] for name in names if name not in key}
+    own = {**dict.fromkeys(empty), **{name: fresh.c[name] for name in names if name not in key}}
     update = (
         sa.update(table)
         .where(matches(table, fresh, key), *where, within(dialect, table))
@@ -99,5 +104,6 @@ def _columns(table: sa.Table, names: Sequence[str]) -> Columns:
     return {name: table.c[name].type for name in names}
 
 
-def _values(rows: Rows, names: Sequence[str]) -> list[list[Any]]:
-    return [[row[name] for name in names] for row in rows]
+def _values(rows: Rows, names: Sequence[str]) -> list[Sequence[Any]]:
+    """The rows as tuples; a key has at least two columns."""
+    return list(map(itemgetter(*names), rows))

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from smr import clock, guards, outbox
 from smr.channels import Channel, Grouping, Outgoing
 from smr.crash_points import reached
+from smr.database.cache import widen_cache
 from smr.database.turns import record_sending
 from smr.delivery import gate
 from smr.delivery.report import DeliveryReport
@@ -220,6 +221,7 @@ class ChannelWork:
     def _transact(
         self, connection: Connection, landed: Sequence[Answer], asked: Asked, again: bool
     ) -> tuple[list[Settlement], outbox.Begun, gate.Leave]:
+        widen_cache(connection)
         if asked.count:
             record_sending(connection)
         given = [one for answer in landed for one in answer.settlements]
@@ -386,4 +388,4 @@ def _moved_on(settlement: Settlement, rung: guards.Rung | None, now: datetime) -
     """The message waits for the step's next channel instead, where there is one."""
     if rung is None:
         return settlement
-    return replace(settlement, state=MessageState.QUEUED, send_after=now, onward=Onward(*rung))
+    return settlement._replace(state=MessageState.QUEUED, send_after=now, onward=Onward(*rung))

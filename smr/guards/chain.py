@@ -62,13 +62,25 @@ CONTACT = frozenset({Reason.UNREACHABLE, Reason.OPTED_OUT, Reason.NO_CONSENT})
 
 
 def reason_of(
-    candidate: Any, bench: Bench, *, without: frozenset[Reason] = frozenset()
+    candidate: Any,
+    bench: Bench,
+    *,
+    without: frozenset[Reason] = frozenset(),
+    may: ColumnElement[bool] | None = None,
 ) -> ColumnElement[Any]:
-    """The first guard's reason that blocks a candidate; NULL where none does."""
+    """The first guard's reason that blocks a candidate; NULL where none does.
+
+    `may` tells whether its own channel may reach the customer, where that is settled; else any of the step's
+    channels will do.
+    """
     whens: list[Any] = []
     for guard in GUARDS:
         if guard.reason is Reason.UNREACHABLE:
-            whens.append((contact.none_may(candidate, bench), _why_none_may(candidate, bench)))
+            why = _why_none_may(candidate, bench)
+            if may is None:
+                whens.append((contact.none_may(candidate, bench), why))
+            else:
+                whens.append((sa.not_(may), sa.func.coalesce(why, str(Reason.OPTED_OUT))))
         if guard.reason in without or guard.reason in CONTACT:
             continue
         blocks = guard.blocks(candidate, bench)

@@ -16,7 +16,7 @@ from smr.conditions import Who
 from smr.conditions.contact import may_reach
 from smr.database.given import PLACE, bound, given, matches, places, within
 from smr.events import Reason
-from smr.guards.chain import CONTACT, reason_of
+from smr.guards.chain import reason_of
 from smr.guards.frequency_cap import counted_for, impersonal
 from smr.guards.purchases import bought_already, refunded
 from smr.guards.quiet_hours import quiet_now, send_after
@@ -110,11 +110,9 @@ def _judge(connection: Connection, bench: Bench, channel: str, ids: Sequence[str
     values |= bound(connection, PLACE, places(ids))
     verdicts: dict[str, Verdict] = {}
     statement = _kept.statement(connection.dialect.name, bench, channel)
-    for message_id, reason, may, changed, quiet, capped in connection.execute(statement, values):
-        if reason is not None and (reason not in CONTACT or not may):
+    for message_id, reason, changed, quiet, capped in connection.execute(statement, values):
+        if reason is not None:
             verdicts[message_id] = Verdict(Reason(reason))
-        elif not may:
-            verdicts[message_id] = Verdict(Reason.OPTED_OUT)
         elif changed:
             verdicts[message_id] = Verdict(Reason.BUNDLE_CHANGED)
         elif quiet is not None:
@@ -138,8 +136,7 @@ def _statement(dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
     return (
         sa.select(
             messages.c.message_id,
-            reason_of(candidates, bench, without=SKIPPED),
-            may,
+            reason_of(candidates, bench, without=SKIPPED, may=may),
             _bundle_changed(bench),
             send_after(candidates, bench),
             _capped(who, bench.settings),

@@ -56,8 +56,6 @@ class Claimed(NamedTuple):
     body: str
     html: str | None
     attachments: Any
-    priority: int
-    due_at: datetime
     expires_at: datetime
     attempt: int
     refusals: int

@@ -182,7 +182,8 @@ def _record_sending(
     own = [{"attempts": message.attempt} for message in passed]
     begun = _move(connection, passed, own, MessageState.SENDING, same, owner)
     sending = [message for message in passed if message.message_id in begun]
-    insert_each(connection, deliveries, [_attempt(message, now) for message in sending])
+    attempts = [_attempt(message) for message in sending]
+    insert_each(connection, deliveries, attempts, same={"started_at": now, "result": "sending"})
     return sending
 
 
@@ -198,22 +199,23 @@ def _move(
     source, key = (MessageState.CLAIMED, sql.FENCE) if owner is None else (MessageState.QUEUED, sql.KEY)
     check_arrow(source, state)
     rows = [
-        {**{name: getattr(message, name) for name in key}, **one}
+        {"bucket": message.bucket, "message_id": message.message_id, **one}
         for message, one in zip(held, own, strict=True)
     ]
+    if owner is None:
+        for row, message in zip(rows, held, strict=True):
+            row["token"] = message.token
     where = (sql.is_in(source),)
     return changed_each(connection, messages, rows, key=key, tell="message_id", where=where, same=same)
 
 
-def _attempt(message: Claimed, now: datetime) -> dict[str, Any]:
+def _attempt(message: Claimed) -> dict[str, Any]:
     return {
         "bucket": message.bucket,
         "customer_id": message.customer_id,
         "message_id": message.message_id,
         "attempt": message.attempt,
         "channel": message.channel,
-        "started_at": now,
-        "result": "sending",
     }
 
 

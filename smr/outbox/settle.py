@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -41,8 +41,7 @@ class Onward:
     address: str
 
 
-@dataclass(frozen=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How an attempt ended for one message: the state it goes to.
 
     `send_after` is for those queued again; `onward` where they are then sent by another channel. `reason` is

@@ -102,8 +102,6 @@ CLAIMED = (
     m.body,
     m.html,
     m.attachments,
-    m.priority,
-    m.due_at,
     m.expires_at,
     (m.attempts + 1).label("attempt"),
     _refusals().label("refusals"),
