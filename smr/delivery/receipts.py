@@ -70,22 +70,38 @@ def take(
 
 
 def try_again(database: Database, library: Library, settings: Settings, *, now: datetime) -> int:
-    """Apply the receipts of the last day whose message was not known; returns how many now are."""
+    """Apply the receipts of the last day whose message was not known; returns how many now are.
+
+    Older ones stay without the address they named.
+    """
     c = receipts.c
     waiting = (
-        sa.select(c.channel, c.receipt_id, c.kind, c.happened_at, c.message_id, c.provider_id, c.detail)
+        sa.select(receipts)
         .where(c.outcome == sa.literal(UNKNOWN_MESSAGE, literal_execute=True), c.received_at > now - KEPT_FOR)
         .order_by(c.received_at)
         .limit(AT_A_TIME)
     )
+    given_up = (c.outcome == UNKNOWN_MESSAGE, c.received_at <= now - KEPT_FOR, c.address.is_not(None))
     with database.read() as connection:
         found = connection.execute(waiting).all()
+        forget = connection.scalar(sa.select(sa.literal(1)).select_from(receipts).where(*given_up).limit(1))
+    if forget:
+        with database.write() as connection:
+            connection.execute(sa.update(receipts).where(*given_up).values(address=None, dead_address=None))
     applied = 0
     for row in found:
         receipt = Receipt(
-            row.receipt_id, ReceiptKind(row.kind), row.happened_at, row.message_id, row.provider_id
+            row.receipt_id,
+            ReceiptKind(row.kind),
+            row.happened_at,
+            row.message_id,
+            row.provider_id,
+            row.address,
+            dead_address=bool(row.dead_address),
+            detail=row.detail or "",
         )
         with database.write() as connection:
+            store_facts(connection)
             outcome = _apply(connection, library, settings, row.channel, receipt, now)
             if outcome != UNKNOWN_MESSAGE:
                 _note(connection, row.channel, row.receipt_id, outcome)
@@ -104,15 +120,21 @@ def _is_new(connection: Connection, channel: str, receipt: Receipt, now: datetim
         "received_at": now,
         "outcome": UNKNOWN_MESSAGE,
         "detail": receipt.detail[:500],
+        "address": receipt.address,
+        "dead_address": receipt.dead_address or None,
     }
     put = insert_missing(connection.dialect.name, receipts)
     return connection.execute(put, row, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def _note(connection: Connection, channel: str, receipt_id: str, outcome: str) -> None:
+    """Write what became of a receipt; the address it named is kept only as long as the receipt waits."""
     c = receipts.c
     same = (c.channel == channel, c.receipt_id == receipt_id[:200])
-    connection.execute(sa.update(receipts).where(*same).values(outcome=outcome))
+    values: dict[str, Any] = {"outcome": outcome}
+    if outcome != UNKNOWN_MESSAGE:
+        values |= {"address": None, "dead_address": None}
+    connection.execute(sa.update(receipts).where(*same).values(values))
 
 
 def _apply(

@@ -42,6 +42,8 @@ receipts = sa.Table(
     sa.Column("received_at", Utc, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),  # applied | nothing_new | unknown_message
     sa.Column("detail", sa.Text),
+    sa.Column("address", Key),  # these two only while the outcome is unknown_message
+    sa.Column("dead_address", sa.Boolean(create_constraint=False)),
     sa.PrimaryKeyConstraint("channel", "receipt_id"),
     info={"owner": "engine"},
 )

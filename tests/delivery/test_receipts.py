@@ -51,7 +51,10 @@ def tell(database: Database, tmp_path: Path) -> Any:
     def told(*some: Receipt, now: datetime = NOON) -> Counter[str]:
         return receipts.take(database, library, settings, "wecom", some, now=now)
 
-    told.again = lambda: receipts.try_again(database, library, settings, now=NOON)  # type: ignore[attr-defined]
+    def again(now: datetime = NOON) -> int:
+        return receipts.try_again(database, library, settings, now=now)
+
+    told.again = again  # type: ignore[attr-defined]
     return told
 
 
@@ -188,6 +191,44 @@ def test_an_address_that_ana_has_taken_meanwhile_is_not_taken_for_dead(database:
     assert the_message(database, "ana").state == "undelivered"
     assert buried(database) is None
     assert marked(database) == []
+
+
+def waiting_addresses(database: Database) -> list[str | None]:
+    with database.read() as connection:
+        return list(connection.scalars(sa.select(table.c.address)))
+
+
+def test_a_refusal_by_an_address_that_nobody_has_yet_holds_for_whoever_brings_it(
+    database: Database, tell: Any
+) -> None:
+    gone = Receipt("r", K.OPTED_OUT, NOON, address="wecom:ana", dead_address=True)
+    assert tell(gone) == {"unknown_message": 1}
+    reach(database, "ana", "wecom")
+    assert tell.again() == 1
+    with database.read() as connection:
+        refused = sa.select(consents.c.customer_id).where(consents.c.granted.is_(False))
+        assert connection.scalars(refused).all() == ["ana"]
+    assert buried(database) == NOON
+    assert waiting_addresses(database) == [None]
+
+
+def test_a_dead_address_that_is_told_before_its_message_is_known_is_not_forgotten(
+    database: Database, tell: Any
+) -> None:
+    reach(database, "ana", "wecom", address="wx_ana")
+    assert tell(about("ana", K.UNDELIVERED, dead_address=True)) == {"unknown_message": 1}
+    queue_for(database, ["ana"])
+    go(database, "ana", S.SENT)
+    assert tell.again() == 1
+    assert buried(database) == NOON
+
+
+def test_an_address_that_nobody_brings_is_forgotten_after_a_day(database: Database, tell: Any) -> None:
+    tell(Receipt("r", K.OPTED_OUT, NOON, address="wx_nobody"))
+    assert tell.again() == 0
+    assert waiting_addresses(database) == ["wx_nobody"]
+    assert tell.again(NOON + timedelta(days=1)) == 0
+    assert waiting_addresses(database) == [None]
 
 
 def test_what_was_not_delivered_goes_to_the_next_channel_once(database: Database, tell: Any) -> None:
