@@ -22,6 +22,7 @@ from smr.delivery import deliver as deliver_round
 from smr.delivery.deliver import LEASE_SECONDS
 from smr.errors import OperatorError, StateError, did_you_mean
 from smr.settings import Settings
+from smr.watch import tally
 from smr.words import reason_in
 
 ROUND_SECONDS = 60
@@ -62,6 +63,7 @@ def deliver(
                 stop=lambda: bool(stopped),
                 progress=progress,
             )
+            tally.record(shop.database, this, now=at)
             report.add(this)
             if stopped or not this.more or report.done == limit:
                 break

@@ -22,9 +22,9 @@ from smr.cli.app import main
 from smr.database import open_database
 from smr.database.migrate import ensure_current
 from smr.outbox import put
-from tests.delivery.processes import finished
+from smr.watch import tally
 from tests.delivery.shop import received
-from tests.outbox.rows import customers, end_leases, message_id, row, states
+from tests.outbox.rows import NOON, customers, end_leases, message_id, row, states
 
 PLAYBOOK = """
 name: refill
@@ -92,6 +92,13 @@ class Shop:
             put(connection, [row(person, **same) for person in people])
 
 
+def finished(process: subprocess.Popen[str]) -> str:
+    """Wait for a command to end well; what it said."""
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return said
+
+
 @pytest.fixture
 def shop(tmp_path: Path, database_url: str) -> Any:
     made = Shop(tmp_path, database_url)
@@ -126,6 +133,13 @@ def test_delivering_tells_how_many_and_where_they_lie_and_sends_nothing_twice(sq
     assert "wecom: out/wecom" in first.out.replace(str(sqlite_shop.folder) + "/", "")
     assert "Nothing waits to be sent" in sqlite_shop.run("deliver", *NOW).out
     assert received(sqlite_shop.folder / "out") == ["ana", "小林"]
+
+
+def test_what_cron_delivers_is_counted_like_what_a_daemon_delivers(sqlite_shop: Shop) -> None:
+    sqlite_shop.queue("ana", "小林")
+    sqlite_shop.run("deliver", *NOW)
+    with sqlite_shop.database.read() as connection:
+        assert tally.lately(connection, now=NOON) == {"wecom": {"sent": 2}}
 
 
 def test_delivery_as_json(sqlite_shop: Shop) -> None:
