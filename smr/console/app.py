@@ -60,6 +60,7 @@ def build(site: Site, sections: Sequence[Section] = SECTIONS) -> Starlette:
             Exception: _broken,
         },
     )
+    app.router.redirect_slashes = False  # a redirect would name the host that the caller has named
     app.state.site = site
     return app
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "faults.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| ([A-Z]\d{1,2}) \| (.+?) \| (.*?) \| (.+?) \|$", re.MULTILINE)
 ROWS = {found[1]: found for found in ROW.finditer(PAGE)}
-KINDS = {"C": 15, "D": 15, "T": 13, "H": 23, "L": 14, "Y": 30, "F": 12, "W": 16}
+KINDS = {"C": 15, "D": 15, "T": 13, "H": 23, "L": 14, "Y": 30, "F": 12, "W": 16, "U": 12}
 """How many faults there are of each kind, numbered without a gap."""
 WITHOUT = ("none here: ", "not tested: ")
 
