@@ -26,8 +26,21 @@ SERVER = "SMR_TEST_POSTGRES_URL"
 """Names a PostgreSQL that is already there; its role must be allowed to create databases."""
 
 
+IN_MEMORY = Path("/dev/shm")  # noqa: S108
+ROOM = 4 * 2**30
+"""Bytes that the files of a test run may take."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Where several workers share the tests, their parent starts the one server and outlives them."""
+    """Where several workers share the tests, their parent starts the one server and outlives them.
+
+    Files lie in memory where there is room: tests kill processes, never the machine, and a disk that is
+    waited for at each commit makes them take several times as long. Name a folder with --basetemp or TMPDIR
+    to have them elsewhere.
+    """
+    if not hasattr(config, "workerinput") and "TMPDIR" not in os.environ and not config.option.basetemp:
+        memory = keep_files_in_memory()
+        config.add_cleanup(lambda: shutil.rmtree(memory, ignore_errors=True) if memory else None)
     if (
         not hasattr(config, "workerinput")
         and getattr(config.option, "numprocesses", None)
@@ -37,6 +50,36 @@ def pytest_configure(config: pytest.Config) -> None:
         server = start_postgres(Path(folder))
         os.environ[SERVER] = str(server.get_uri())
         config.add_cleanup(lambda: stop_postgres(server, folder))
+
+
+LONGEST = ("daemon", "crash")
+"""Rooms of tests that wait for other processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker begins with a share of the tests that wait: one that begins late is waited for by all.
+
+    A worker is given one run of the list, and takes from the ends of the others' when it is through.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.path.parent.name in LONGEST]
+    short = [item for item in items if item.path.parent.name not in LONGEST]
+    size = -(-len(short) // workers)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in (*long[worker::workers], *short[worker * size : (worker + 1) * size])
+    ]
+
+
+def keep_files_in_memory() -> Path | None:
+    """From now on temporary files lie there; the folder, or None where there is not the room."""
+    if not os.access(IN_MEMORY, os.W_OK) or shutil.disk_usage(IN_MEMORY).free < ROOM:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="smr-tests-", dir=IN_MEMORY))
+    folder.chmod(0o755)  # PostgreSQL has a user of its own
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    return folder
 
 
 def start_postgres(folder: Path) -> Any:
@@ -125,6 +168,14 @@ def _make_tables(url: str) -> None:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def file_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a SQLite file."""
+    path = tmp_path_factory.mktemp("tables") / "shop.db"
+    _make_tables(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a new database: once a SQLite file, once a PostgreSQL database.
@@ -135,7 +186,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/shop.db"
         if filled:
-            _make_tables(url)
+            shutil.copyfile(request.getfixturevalue("file_with_tables"), tmp_path / "shop.db")
         yield url
         return
     server: Server = request.getfixturevalue("server")
@@ -153,11 +204,9 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+def sqlite_database(tmp_path: Path, file_with_tables: Path) -> Iterator[Database]:
     """A new SQLite database with all tables, for tests of what does not touch SQL dialects."""
+    shutil.copyfile(file_with_tables, tmp_path / "shop.db")
     opened = open_database(f"sqlite:///{tmp_path}/shop.db")
-    with opened.write() as connection:
-        metadata.create_all(connection)
-        mark_current(connection)
     yield opened
     opened.close()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +15,7 @@ from smr import runs
 from smr.database import Database, open_database
 from smr.database.migrate import ensure_current
 from smr.tables import messages
+from tests.warm import Worker, smr
 from tests.worlds import World, put
 
 NOW = "2026-11-23T09:00"
@@ -87,23 +85,15 @@ def world() -> World:
     return made
 
 
-def start(shop: Path, url: str, crash: str = "") -> subprocess.Popen[str]:
+def start(shop: Path, url: str, crash: str = "") -> Worker:
     """A run in a process of its own."""
-    environ = {**os.environ, "SMR_DATABASE_URL": url}
-    if crash:
-        environ["SMR_TEST_CRASH"] = crash
-    command = [sys.executable, "-m", "smr", "run", "--config", str(shop / "config.yaml"), "--now", NOW]
-    return subprocess.Popen(
-        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
+    words = ("run", "--config", str(shop / "config.yaml"), "--now", NOW)
+    return smr(*words, crash=crash, SMR_DATABASE_URL=url)
 
 
 def run(shop: Path, url: str) -> str:
     """A run that ends well; what it printed."""
-    process = start(shop, url)
-    printed, talk = process.communicate(timeout=120)
-    assert process.returncode == 0, talk
-    return printed
+    return start(shop, url).finished()
 
 
 def outbox(url: str) -> list[tuple[Any, ...]]:
@@ -132,9 +122,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...
 def test_a_run_killed_anywhere_and_started_again_makes_the_same_messages(
     shop: Path, database_url: str, point: str, undisturbed: list[tuple[Any, ...]]
 ) -> None:
-    killed = start(shop, database_url, crash=point)
-    killed.communicate(timeout=120)
-    assert killed.returncode == -signal.SIGKILL
+    assert start(shop, database_url, crash=point).wait() == -signal.SIGKILL
     run(shop, database_url)
     assert outbox(database_url) == undisturbed
     run(shop, database_url)
@@ -144,10 +132,8 @@ def test_a_run_killed_anywhere_and_started_again_makes_the_same_messages(
 def test_runs_started_together_make_the_same_messages(
     shop: Path, database_url: str, undisturbed: list[tuple[Any, ...]]
 ) -> None:
-    together = [start(shop, database_url) for _ in range(4)]
-    for process in together:
-        _, talk = process.communicate(timeout=240)
-        assert process.returncode == 0, talk
+    for process in [start(shop, database_url) for _ in range(4)]:
+        process.finished()
     assert outbox(database_url) == undisturbed
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 from collections import Counter
@@ -24,6 +22,8 @@ from smr import clock
 from smr.database import open_database
 from smr.database.migrate import ensure_current
 from smr.tables import firings, messages
+from tests.daemon.process import daemon
+from tests.warm import Worker, start
 from tests.worlds import World, put
 
 ROOT = Path(__file__).parents[2]
@@ -151,13 +151,17 @@ def free_port() -> int:
 class Running:
     """A daemon's process, and its log."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self.process = process
-        self.log_file = log
+    def __init__(self, process: Worker) -> None:
+        self._process = process
+
+    @property
+    def said_all(self) -> str:
+        """Its whole log, as text."""
+        return self._process.errors
 
     def log(self, event: str | None = None) -> list[dict[str, Any]]:
         """The lines of its log, all or those of one event."""
-        lines = [json.loads(line) for line in self.log_file.read_text().splitlines() if line[:1] == "{"]
+        lines = [json.loads(line) for line in self.said_all.splitlines() if line[:1] == "{"]
         return [line for line in lines if event is None or line["event"] == event]
 
     def said(self, event: str, **fields: Any) -> bool:
@@ -166,47 +170,44 @@ class Running:
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        self.process.send_signal(number)
+        os.kill(self._process.pid, number)
 
     def stop(self) -> int:
         """Have it drain; its exit code."""
         self.signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; minus the signal that killed it, or its exit code."""
+        return self._process.wait(PATIENCE)
 
 
 @contextmanager
 def running(
-    shop: Shop, *, number: int = 1, slow: float = 0.0, crash: str = "", lease: int = 60
+    shop: Shop, *, number: int = 1, slow: float = 0.0, crash: str = "", lease: int = 60, tick: int | None = 5
 ) -> Iterator[Running]:
     """A daemon of the shop; killed at the end where it still lives.
 
     Its channels write to the shop's ledger; each message takes them `slow` seconds. A file called `down` in
-    the shop's folder has them refuse.
+    the shop's folder has them refuse. What is to be done every minute is done every `tick` seconds.
     """
-    log = shop.folder.parent / f"daemon-{number}.log"
     environ = {
-        **os.environ,
         "SMR_DATABASE_URL": shop.url,
         "SMR_TEST_LEDGER": str(shop.ledger),
         "SMR_TEST_SLOW": str(slow),
         "SMR_TEST_DOWN": str(shop.folder / "down"),
         "SMR_TEST_LEASE_SECONDS": str(lease),
+        "SMR_TEST_TICK": str(tick or ""),
     }
-    if crash:
-        environ["SMR_TEST_CRASH"] = crash
-    command = [sys.executable, "-m", "tests.daemon.process", "daemon", "-c", str(shop.config)]
+    config = shop.config
     if number != 1:
-        other = shop.folder / f"config{number}.yaml"
-        other.write_text(shop.config.read_text().replace(str(shop.port), str(free_port())))
-        command[-1] = str(other)
-    with log.open("w") as file:
-        process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=file, text=True)
+        config = shop.folder / f"config{number}.yaml"
+        config.write_text(shop.config.read_text().replace(str(shop.port), str(free_port())))
+    process = start(daemon, str(config), crash=crash, **environ)
     try:
-        yield Running(process, log)
+        yield Running(process)
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+        process.kill()
 
 
 def until(holds: Callable[[], Any], what: str = "") -> None:

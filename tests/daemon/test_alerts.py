@@ -13,13 +13,15 @@ from smr.outbox import look, retry
 from smr.tables import messages
 from tests.daemon.conftest import MakeShop
 from tests.daemon.shop import Shop, running, until
+from tests.delivery.shop import end_rests
 
 ALERTS = "alerts: {to: [{channel: sms, to: '13900000000'}], error_share: 100%}"
 NO_BACKOFF = "run: '0 * * * *'"
 
 
 def again(shop: Shop) -> None:
-    """As if the time had come to try again."""
+    """As if the time had come to try again, and the channel had rested long enough."""
+    end_rests(shop.database)
     with shop.database.write() as connection:
         waiting = sa.update(messages).where(messages.c.state == "queued")
         connection.execute(waiting.values(send_after=now()))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from smr.tables import runs
 from tests.daemon.conftest import MakeShop
-from tests.daemon.shop import PATIENCE, running, until
+from tests.daemon.shop import running, until
 
 OFTEN = "run: '* * * * *'"
 
@@ -37,7 +37,7 @@ def test_three_daemons_at_once_do_each_missed_duty_once(make_shop: MakeShop) -> 
 
 def test_each_minute_is_one_slot_for_two_daemons(make_shop: MakeShop) -> None:
     shop = make_shop(daemon=OFTEN)
-    with running(shop) as one, running(shop, number=2) as two:
+    with running(shop, tick=None) as one, running(shop, number=2, tick=None) as two:
         until(lambda: any(firing.state == "done" for firing in shop.fired("run")), "a slot of the clock")
         assert (one.stop(), two.stop()) == (0, 0)
     slots = [firing.slot_at for firing in shop.fired("run")]
@@ -70,7 +70,7 @@ def test_a_second_signal_ends_at_once(make_shop: MakeShop) -> None:
         daemon.signal(signal.SIGTERM)
         until(lambda: daemon.said("daemon.draining"), "draining")
         daemon.signal(signal.SIGTERM)
-        assert daemon.process.wait(PATIENCE) == -signal.SIGTERM
+        assert daemon.wait() == -signal.SIGTERM
     assert not daemon.said("daemon.stopped")
     assert shop.states()["sending"] > 0
 
@@ -103,8 +103,7 @@ def test_a_killed_daemon_is_replaced_by_another_that_runs_already(make_shop: Mak
     shop = make_shop(daemon="run: '0 * * * *'")
     shop.missed("run")
     with running(shop, crash=point, lease=2) as doomed:
-        doomed.process.wait(PATIENCE)
-        assert doomed.process.returncode == -signal.SIGKILL
+        assert doomed.wait() == -signal.SIGKILL
         with running(shop, number=2, lease=2):
             until(lambda: shop.states()["sent"] == 40, "all messages, by the other one")
             until(lambda: shop.done("run"), "the run ended")
@@ -117,7 +116,7 @@ def test_a_daemon_that_is_killed_in_a_call_leaves_what_it_was_sending_unknown(ma
     with running(shop, slow=0.2, lease=2) as doomed:
         until(lambda: sum(shop.received().values()) > 3, "a call under way")
         doomed.signal(signal.SIGKILL)
-        doomed.process.wait(PATIENCE)
+        doomed.wait()
     with running(shop, number=2, lease=2):
         until(lambda: not {"queued", "claimed", "sending"} & set(shop.states()), "all settled")
     states = shop.states()

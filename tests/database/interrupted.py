@@ -1,15 +1,12 @@
 """A process that brings a database to the newest schema and kills itself at its N-th change of the schema.
 
-    python -m tests.database.interrupted URL FOLDER HEAD N
-
-N = 0 lets it end well. SIGKILL: no rollback, no cleanup.
+SIGKILL: no rollback, no cleanup.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +17,12 @@ from smr.database import migrate, open_database
 CHANGES = ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE")
 
 
-def main(url: str, folder: str, head: str, last: str) -> None:
-    """Upgrade; die at change number `last`."""
-    migrate.folder = lambda: Path(folder)
+def upgrade(url: str, folder: Path, head: str, last: int) -> None:
+    """Upgrade; die at change number `last`, or end well where that is 0."""
+    migrate.folder = lambda: folder
     migrate.HEAD = head
     database = open_database(url)
-    left = int(last)
+    left = last
 
     @sa.event.listens_for(database.engine, "after_cursor_execute")
     def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -37,7 +34,3 @@ def main(url: str, folder: str, head: str, last: str) -> None:
 
     migrate.upgrade(database)
     database.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

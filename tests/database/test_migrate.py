@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,8 @@ from smr.database.migrate import HEAD, apply, current_version, ensure_current, m
 from smr.database.shape import compare, differences, live_shape
 from smr.errors import StateError
 from smr.tables import metadata
+from tests.database import interrupted
+from tests.warm import start
 from tests.worlds import World, put
 
 NEWER = f"{int(HEAD) + 1:04d}"
@@ -75,9 +75,16 @@ def _names(database: Database) -> set[str]:
         return set(sa.inspect(connection).get_table_names())
 
 
+def _make_tables(url: str, at: float) -> None:
+    """What a process does that starts together with others."""
+    opened = open_database(url)
+    time.sleep(max(0, at - time.time()))
+    ensure_current(opened)
+    opened.close()
+
+
 def _interrupted(url: str, folder: Path, head: str, at: int) -> int:
-    command = [sys.executable, "-m", "tests.database.interrupted", url, str(folder), head, str(at)]
-    return subprocess.run(command, check=False).returncode
+    return start(interrupted.upgrade, url, folder, head, at).wait()
 
 
 def test_migrated_tables_are_the_declared_ones(empty: Database) -> None:
@@ -167,16 +174,9 @@ def test_a_database_of_something_else_is_refused_untouched(empty: Database) -> N
 
 
 def test_processes_that_start_together_make_the_tables_once(database_url: str) -> None:
-    script = (
-        "import sys; from smr.database import open_database; from smr.database.migrate import ensure_current;"
-        "d = open_database(sys.argv[1]); sys.stdin.read(1); ensure_current(d); d.close()"
-    )
-    command = [sys.executable, "-c", script, database_url]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(4)]
-    time.sleep(1)
-    for process in processes:
-        process.communicate(b"!")
-    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    soon = time.time() + 0.5
+    processes = [start(_make_tables, database_url, soon) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0, 0, 0, 0]
     opened = open_database(database_url)
     assert differences(opened, metadata) == []
     opened.close()

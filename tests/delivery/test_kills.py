@@ -13,7 +13,7 @@ from smr import outbox
 from smr.channels import open_channel
 from smr.database import Database
 from smr.delivery.send import send
-from tests.delivery.processes import finished, killed_at, start
+from tests.delivery.processes import killed_at, start
 from tests.delivery.shop import deliver_all, received, settings_for
 from tests.outbox.rows import NOON, attempts, begin, claim, customers, end_leases, queue_for, states
 
@@ -87,8 +87,7 @@ def test_a_rescue_killed_three_times_ends_as_one_rescue(
 def test_a_dead_workers_lease_runs_out_by_itself(sqlite_database: Database, tmp_path: Path) -> None:
     queue_people(sqlite_database)
     url = f"sqlite:///{tmp_path}/shop.db"
-    process = start("deliver", url, tmp_path / "out", crash="before_send:1", lease=1)
-    process.communicate(timeout=60)
+    start("deliver", url, tmp_path / "out", crash="before_send:1", lease=1).wait()
     deliver_all(sqlite_database, tmp_path / "out")
     held = Counter(states(sqlite_database).values())["sending"]
     assert 0 <= held <= 1000
@@ -103,7 +102,7 @@ def test_a_run_killed_while_it_queues_is_made_good_by_the_next(
 ) -> None:
     killed_at(point, "put", database_url, tmp_path)
     assert len(states(database)) in (0, 100, 200)
-    finished(start("put", database_url, tmp_path))
+    start("put", database_url, tmp_path).finished()
     assert Counter(states(database).values()) == {"queued": 300}
 
 
@@ -112,7 +111,7 @@ def test_four_workers_at_once_claim_every_message_once(
 ) -> None:
     queue_people(database)
     workers = [start("claim", database_url, tmp_path) for _ in range(4)]
-    claimed = [line for worker in workers for line in finished(worker).split()]
+    claimed = [line for worker in workers for line in worker.finished().split()]
     assert len(claimed) == len(set(claimed)) == len(PEOPLE)
 
 
@@ -121,7 +120,7 @@ def test_three_workers_at_once_write_every_message_once(
 ) -> None:
     queue_people(database)
     for worker in [start("deliver", database_url, tmp_path / "out") for _ in range(3)]:
-        finished(worker)
+        worker.finished()
     assert_each_once(database, tmp_path / "out")
     assert attempts(database, PEOPLE[0]) == [(1, "sent")]
 

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from smr.database import Database
-from smr.facts import import_files
+from smr.database import Database, open_database
+from smr.facts import import_files, staging
 from smr.settings import Settings
 from smr.tables import changed_customers, imports, purchases, rejected_rows
 from tests.facts.conftest import NOW
 from tests.facts.test_purchases import HEADER
+from tests.warm import start
 
 SLICE = 500
 LINES = 3 * SLICE + 100
-CODE = f"""
-import sys
-from pathlib import Path
-from tests.facts.conftest import NOW
-from smr.database import open_database
-from smr.facts import import_files
-from smr.facts import staging
-from smr.settings import Settings
-staging.SLICE = {SLICE}
-settings = Settings.model_validate({{"import": {{"rejects_folder": sys.argv[3]}}}})
-import_files(open_database(sys.argv[1]), settings, "purchases", [Path(sys.argv[2])], now=NOW)
-"""
 POINTS = (
     *(
         "import_staged:1",
@@ -57,18 +43,21 @@ def sales(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def importing(url: str, path: Path, folder: Path) -> None:
+    """What a process does that is to be killed: an import, in slices of few lines."""
+    staging.SLICE = SLICE
+    settings = Settings.model_validate({"import": {"rejects_folder": folder}})
+    import_files(open_database(url), settings, "purchases", [path], now=NOW)
+
+
 def test_two_imports_of_the_same_file_at_once(
     database: Database, database_url: str, sales: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", CODE, database_url, str(sales)]
-    both = [
-        subprocess.Popen([*command, str(tmp_path / name)], stderr=subprocess.PIPE, text=True)
-        for name in ("a", "b")
-    ]
+    both = [start(importing, database_url, sales, tmp_path / name) for name in ("a", "b")]
 
     for process in both:
-        assert process.communicate()[1] == ""
-        assert process.returncode == 0
+        process.finished()
+        assert process.errors == ""
 
     with database.read() as connection:
         counts = [told["new"] for told in connection.scalars(sa.select(imports.c.counts))]
@@ -78,14 +67,8 @@ def test_two_imports_of_the_same_file_at_once(
 
 def killed_at(point: str, url: str, path: Path, folder: Path) -> None:
     """Import in a process of its own that dies at that point."""
-    environment = {**os.environ, "SMR_TEST_CRASH": point}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, url, str(path), str(folder)],
-        env=environment,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    died = start(importing, url, path, folder, crash=point)
+    assert died.wait() == -signal.SIGKILL, died.errors
 
 
 @pytest.mark.parametrize("point", POINTS)

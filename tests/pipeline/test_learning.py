@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,9 +27,9 @@ from smr.tables import (
     unsorted_customers,
 )
 from tests.library import library
+from tests.warm import start
 from tests.worlds import NOW, World, put
 
-ROOT = Path(__file__).parents[2]
 SHOP = Settings.model_validate({"shop": {"zone": "Asia/Shanghai"}})
 CATALOG = "cycles: {categories: {洁面: {lasts: 45d}, 猫粮: {lasts: 12d}}}"
 REFILL = """
@@ -104,19 +100,10 @@ def die(url: str) -> None:
     run(open_database(url), days=7)
 
 
-CODE = "import sys; from tests.pipeline.test_learning import die; die(sys.argv[1])"
-
-
 def killed_at(point: str, url: str) -> None:
     """The second week's run in a process of its own that dies at that point."""
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, url],
-        cwd=ROOT,
-        env={**os.environ, "SMR_TEST_CRASH": point},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    died = start(die, url, crash=point)
+    assert died.wait() == -signal.SIGKILL, died.errors
 
 
 def derived(database: Database) -> dict[str, list[tuple[Any, ...]]]:
