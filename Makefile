@@ -38,7 +38,7 @@ check: setup-test ## ruff, mypy and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-crash: setup-test ## kills at every named point, on both databases, checked against the provider's own log
+crash: setup-test ## kills, restarts, full disks, cuts on both databases, against the providers' own logs; half an hour
 	$(BIN)/python -m tests.crash --full
 
 bench: setup-test ## speed, as ratios against hand-written references in the same run

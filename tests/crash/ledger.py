@@ -56,9 +56,11 @@ def compare(shop: Shop, provider: Provider) -> Verdict:
 
 
 def _received(shop: Shop, provider: Provider) -> Counter[str]:
-    """How often each message arrived; the endpoint's own log and the files are the truth."""
+    """How often each message arrived: the endpoint's own log, the files and the broker are the truth."""
     mine = {given[5] for given in shop.rows}
     got: Counter[str] = Counter(one["id"] for one in provider.log() if one["taken"] and one["id"] in mine)
     for path in (shop.folder / "files").glob("*/*.jsonl"):
         got.update(json.loads(line)["message_id"] for line in path.read_bytes().split(b"\n") if line)
+    if shop.stream is not None:
+        got.update(one.message_id for one in shop.stream.taken())
     return got

@@ -21,12 +21,15 @@ from smr.errors import SmrError
 from smr.playbook.model import Library
 from smr.settings import Settings
 from smr.tables import deliveries, messages
-from tests.delivery.shop import Guards
+from tests.delivery.shop import Guards, end_rests
 from tests.outbox.rows import NOON, row
+from tests.providers.brokers import Redis
 from tests.providers.webhook import SECRET
 
 CHANNELS = ("keyed", "held", "filed")
 """An endpoint that takes each id once; one of which what is unknown is held; files, which can be asked."""
+BROKERED = "brokered"
+"""A broker that keeps all it gets; what is unknown is sent again under the same id."""
 Work = Callable[[Database], None]
 
 
@@ -37,14 +40,20 @@ class Shop:
     url: str
     settings: Settings
     folder: Path
+    stream: Redis | None = None
     people: int = 0
     rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Those that there are: a broker only where one could be started."""
+        return CHANNELS if self.stream is None else (*CHANNELS, BROKERED)
 
     def database(self) -> Database:
         """Opened anew: a fork must not share a connection."""
         return open_database(self.url)
 
-    def new_messages(self, count: int, channels: Sequence[str] = CHANNELS) -> list[tuple[Any, ...]]:
+    def new_messages(self, count: int, channels: Sequence[str]) -> list[tuple[Any, ...]]:
         """Messages for customers that had none, by turns on each channel."""
         start, self.people = self.people, self.people + count
         made = [
@@ -55,7 +64,8 @@ class Shop:
         return made
 
 
-def settings_for(folder: Path, port: int, *, parallel: int = 2) -> Settings:
+def settings_for(folder: Path, port: int, stream: Redis | None = None, *, parallel: int = 2) -> Settings:
+    """The channels of a shop, by the port of its endpoint."""
     entry = {
         "kind": "webhook",
         "url": f"http://127.0.0.1:{port}/",
@@ -65,17 +75,21 @@ def settings_for(folder: Path, port: int, *, parallel: int = 2) -> Settings:
         "parallel": str(parallel),
     }
     channels = {"keyed": entry, "held": {**entry, "unknown": "hold"}, "filed": {"kind": "file"}}
+    if stream is not None:
+        channels[BROKERED] = stream.entry(parallel=str(parallel))
     return Settings.model_validate({"channels": channels, "files": {"folder": folder / "files"}})
 
 
-def forked(shop: Shop, work: Work, *, crash: str = "", stop: str = "") -> int:
-    """Start a worker; returns its process id."""
+def forked(shop: Shop, work: Work, *, crash: str = "", stop: str = "", waits: bool = False) -> int:
+    """Start a worker, which stands still first where it `waits`; returns its process id."""
     pid = os.fork()
     if pid:
         return pid
     code = 1
     try:
         os.environ.update({"SMR_TEST_CRASH": crash} if crash else {"SMR_TEST_STOP": stop} if stop else {})
+        if waits:
+            os.kill(os.getpid(), signal.SIGSTOP)
         database = shop.database()
         work(database)
         database.close()
@@ -107,13 +121,13 @@ def stopped(pid: int, seconds: float = 30) -> bool:
     return False
 
 
-def queueing(rows: list[tuple[Any, ...]]) -> Work:
-    """Queue in batches of ten."""
+def queueing(rows: list[tuple[Any, ...]], batch: int = 10) -> Work:
+    """Queue in batches."""
 
     def work(database: Database) -> None:
-        for start in range(0, len(rows), 10):
+        for start in range(0, len(rows), batch):
             with database.write() as connection:
-                outbox.put(connection, rows[start : start + 10])
+                outbox.put(connection, rows[start : start + batch])
 
     return work
 
@@ -136,8 +150,12 @@ def delivering(shop: Shop, *, lease: int = 60) -> Work:
 
 
 def leases_over(shop: Shop) -> None:
-    """As if the leases of the dead had run out."""
+    """As if the leases of the dead had run out, and the time had come to try again what waits for it."""
     database = shop.database()
+    end_rests(database)
+    with database.write() as connection:
+        waiting = (messages.c.state == "queued", messages.c.send_after > NOON)
+        connection.execute(sa.update(messages).where(*waiting).values(send_after=NOON))
     for _ in range(50):
         with database.write() as connection:
             held = messages.c.lease_until.is_not(None)

@@ -8,9 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
-from collections.abc import Coroutine
+import subprocess
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -32,8 +38,8 @@ class RealBroker:
     variable = ""
     usual = ""
 
-    def __init__(self) -> None:
-        self.url = os.environ.get(self.variable, self.usual)
+    def __init__(self, url: str | None = None) -> None:
+        self.url = url or os.environ.get(self.variable, self.usual)
         self.to = f"smr-test-{uuid4().hex}"
         parts = urlsplit(self.url)
         self.server = (str(parts.hostname), int(parts.port or 0))
@@ -146,6 +152,31 @@ class Redis(RealBroker):
         import redis
 
         return redis.Redis.from_url(self.url)
+
+
+@contextmanager
+def own_redis(folder: Path) -> Iterator[tuple[str | None, str]]:
+    """A Redis of one's own that keeps what it confirmed: its URL; None and why, where none can be started."""
+    program = shutil.which("redis-server")
+    if program is None or find_spec("redis") is None or find_spec("faststream") is None:
+        yield None, "there is no redis-server here" if program is None else "smr[broker] is not installed"
+        return
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        port = tried.getsockname()[1]
+    kept = ("--dir", str(folder), "--appendonly", "yes", "--save", "")
+    process = subprocess.Popen(
+        [program, "--bind", "127.0.0.1", "--port", str(port), *kept], stdout=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(200):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}/0", ""
+    finally:
+        process.kill()
+        process.wait()
 
 
 class JetStream(RealBroker):
