@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 from smr.cli.app import app
 from smr.database import open_database
 from smr.database.migrate import ensure_current
-from tests.library import CATALOG, REFILL
+from tests.library import REFILL
 from tests.worlds import World, put
 
 Smr = Callable[..., Any]
+CATALOG = "cycles: {categories: {洁面: {lasts: 15d, learn: false}}}\n"
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def smr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Smr:
     world.product("foam", category="洁面")
     for name in ("ana", "ben", "cleo", "dana"):
         world.customer(name, addresses={"wecom": "wm"}, consent=True)
-        world.purchase(name, "foam", days_ago=60)
-    world.purchase("ana", "foam", days_ago=17)
+        world.purchase(name, "foam", days_ago=20)
+    world.purchase("ana", "foam", days_ago=7)
     world.purchase("eli", "foam", days_ago=0)
     put(opened, world)
     opened.close()
@@ -70,7 +71,7 @@ def test_two_versions_stand_side_by_side(smr: Smr, tmp_path: Path) -> None:
 
 def test_another_catalog_is_another_version(smr: Smr, tmp_path: Path) -> None:
     catalog = tmp_path / "catalog.yaml"
-    catalog.write_text(CATALOG.replace("45d", "50d"), encoding="utf-8")
+    catalog.write_text(CATALOG.replace("15d", "20d"), encoding="utf-8")
     _, second = json.loads(smr("--compare", str(catalog), "--json").stdout)
     assert second["playbooks"][0]["timing_error"]["median_days"] == 7
 

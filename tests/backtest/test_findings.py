@@ -1,4 +1,7 @@
-"""What a backtest tells of small shops whose past is known."""
+"""What a backtest tells of small shops whose past is known.
+
+It works in a SQLite copy, whatever the shop's own database is: a few tests copy from both.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,12 @@ def shop() -> World:
     return world
 
 
+@pytest.fixture
+def sqlite(sqlite_database: Database) -> Database:
+    """The shop's own database, where it makes no difference of what kind it is."""
+    return sqlite_database
+
+
 def look(
     database: Database, books: Library, first: int = 70, last: int = 40, within: int = 7, **options: Any
 ) -> Findings:
@@ -68,41 +77,41 @@ def test_three_of_four_reminders_are_followed_by_a_purchase(database: Database, 
     assert book.whole.days == {2: 1, 6: 1, 7: 1}
 
 
-def test_who_bought_before_the_day_is_counted_apart(database: Database, shop: World) -> None:
+def test_who_bought_before_the_day_is_counted_apart(sqlite: Database, shop: World) -> None:
     shop.purchase("ana", "foam", days_ago=63)
-    put(database, shop)
-    step = look(database, library(REFILL)).playbooks[0].steps[0]
+    put(sqlite, shop)
+    step = look(sqlite, library(REFILL)).playbooks[0].steps[0]
     assert (step.sent, step.bought_before, step.hits) == (3, 1, 0)
 
 
-def test_a_purchase_of_other_goods_is_no_hit_unless_it_is_the_goal(database: Database, shop: World) -> None:
+def test_a_purchase_of_other_goods_is_no_hit_unless_it_is_the_goal(sqlite: Database, shop: World) -> None:
     shop.purchase("ana", "fish", days_ago=58)
-    put(database, shop)
-    assert look(database, library(REFILL)).playbooks[0].whole.hits == 0
+    put(sqlite, shop)
+    assert look(sqlite, library(REFILL)).playbooks[0].whole.hits == 0
     goal = f"{REFILL}goal: {{purchase: {{category: 猫粮}}}}\n"
-    assert look(database, library(goal)).playbooks[0].whole.hits == 1
+    assert look(sqlite, library(goal)).playbooks[0].whole.hits == 1
 
 
-def test_a_refunded_purchase_is_no_hit(database: Database, shop: World) -> None:
+def test_a_refunded_purchase_is_no_hit(sqlite: Database, shop: World) -> None:
     line = shop.purchase("ana", "foam", days_ago=58)
     shop.refund(line, days_ago=57)
-    put(database, shop)
-    assert look(database, library(REFILL)).playbooks[0].whole.hits == 0
+    put(sqlite, shop)
+    assert look(sqlite, library(REFILL)).playbooks[0].whole.hits == 0
 
 
-def test_the_date_error_is_told_over_all_repurchases(database: Database, shop: World) -> None:
+def test_the_date_error_is_told_over_all_repurchases(sqlite: Database, shop: World) -> None:
     shop.purchase("ana", "foam", days_ago=60)  # foreseen for 55 days ago
     shop.purchase("ben", "foam", days_ago=48)
-    put(database, shop)
-    assert look(database, library(REFILL)).playbooks[0].errors == {-5: 1, 7: 1}
+    put(sqlite, shop)
+    assert look(sqlite, library(REFILL)).playbooks[0].errors == {-5: 1, 7: 1}
 
 
-def test_reminders_too_near_the_end_of_the_data_are_open(database: Database, shop: World) -> None:
-    put(database, shop)
+def test_reminders_too_near_the_end_of_the_data_are_open(sqlite: Database, shop: World) -> None:
+    put(sqlite, shop)
     shop.customer("eli", addresses=BOTH, consent=True)
     shop.purchase("eli", "foam", days_ago=43)
-    put(database, shop)
-    step = look(database, library(REFILL), first=6, last=1).playbooks[0].steps[0]
+    put(sqlite, shop)
+    step = look(sqlite, library(REFILL), first=6, last=1).playbooks[0].steps[0]
     assert (step.sent, step.open, step.judged, step.precision) == (1, 1, 0, None)
 
 
@@ -124,17 +133,17 @@ def test_what_is_not_sent_has_its_reason(database: Database, shop: World) -> Non
     assert step.sent == 3
 
 
-def test_the_holdout_is_counted_apart(database: Database, shop: World) -> None:
-    put(database, shop)
-    step = look(database, library(f"{REFILL}holdout: 100%\n")).playbooks[0].steps[0]
+def test_the_holdout_is_counted_apart(sqlite: Database, shop: World) -> None:
+    put(sqlite, shop)
+    step = look(sqlite, library(f"{REFILL}holdout: 100%\n")).playbooks[0].steps[0]
     assert (step.sent, step.held_out) == (0, 4)
 
 
-def test_the_last_point_of_the_curve_is_the_present_setting(database: Database, shop: World) -> None:
+def test_the_last_point_of_the_curve_is_the_present_setting(sqlite: Database, shop: World) -> None:
     shop.purchase("ana", "foam", days_ago=150)
     shop.purchase("ana", "foam", days_ago=58)
-    put(database, shop)
-    curve = look(database, library(REFILL)).playbooks[0].curve
+    put(sqlite, shop)
+    curve = look(sqlite, library(REFILL)).playbooks[0].curve
     assert [(point.volume, point.precision) for point in curve] == [(1, 1.0), (4, 0.25)]
 
 
@@ -145,27 +154,27 @@ def test_nothing_is_written_to_the_shop(database: Database, shop: World) -> None
     assert _everything(database) == before
 
 
-def test_a_later_fact_changes_nothing_that_was_decided_before_it(database: Database, shop: World) -> None:
-    put(database, shop)
-    before = look(database, library(TWO_STEPS), last=50).by_day
+def test_a_later_fact_changes_nothing_that_was_decided_before_it(sqlite: Database, shop: World) -> None:
+    put(sqlite, shop)
+    before = look(sqlite, library(TWO_STEPS), last=50).by_day
     shop.purchase("ana", "foam", days_ago=49.5)
     shop.customer("gus", addresses=BOTH, consent=True, first_seen_at=shop.ago(20))
-    put(database, shop)
-    assert look(database, library(TWO_STEPS), last=50).by_day == before
+    put(sqlite, shop)
+    assert look(sqlite, library(TWO_STEPS), last=50).by_day == before
 
 
-def test_a_day_of_unusually_many_is_stopped_and_named(database: Database, shop: World) -> None:
-    put(database, shop)
+def test_a_day_of_unusually_many_is_stopped_and_named(sqlite: Database, shop: World) -> None:
+    put(sqlite, shop)
     limited = Settings.model_validate({"policy": {"blast_limit": "50%"}})
-    found = look(database, library(REFILL), shop=limited)
+    found = look(sqlite, library(REFILL), shop=limited)
     assert (found.playbooks[0].whole.sent, len(found.blast_days)) == (0, 3)
-    assert look(database, library(REFILL), shop=limited, allow_blast=True).playbooks[0].whole.sent == 4
+    assert look(sqlite, library(REFILL), shop=limited, allow_blast=True).playbooks[0].whole.sent == 4
 
 
-def test_a_draft_that_is_named_is_walked(database: Database, shop: World) -> None:
-    put(database, shop)
+def test_a_draft_that_is_named_is_walked(sqlite: Database, shop: World) -> None:
+    put(sqlite, shop)
     drafts = library(REFILL.replace("status: live", "status: draft"))
-    assert look(database, chosen(drafts, ["refill"])).playbooks[0].whole.sent == 4
+    assert look(sqlite, chosen(drafts, ["refill"])).playbooks[0].whole.sent == 4
     with pytest.raises(OperatorError, match="is live; name the ones to walk, such as refill"):
         chosen(drafts, [])
     with pytest.raises(OperatorError, match="there is no playbook 'refil'; did you mean 'refill'"):
@@ -183,11 +192,11 @@ def test_the_days_are_those_of_which_it_is_known_what_followed(database: Databas
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_each_reminder_can_be_exported(database: Database, shop: World, tmp_path: Path, suffix: str) -> None:
+def test_each_reminder_can_be_exported(sqlite: Database, shop: World, tmp_path: Path, suffix: str) -> None:
     shop.purchase("ana", "foam", days_ago=58)
-    put(database, shop)
+    put(sqlite, shop)
     file = tmp_path / f"reminders.{suffix}"
-    look(database, library(REFILL), export=file)
+    look(sqlite, library(REFILL), export=file)
     rows: list[dict[str, Any]]
     if suffix == "csv":
         with file.open(encoding="utf-8") as lines:
@@ -201,11 +210,11 @@ def test_each_reminder_can_be_exported(database: Database, shop: World, tmp_path
 
 @pytest.mark.parametrize(("language", "word"), [("en", "hit rate"), ("zh", "命中率")])
 def test_the_page_stands_by_itself_in_both_languages(
-    database: Database, shop: World, language: str, word: str
+    sqlite: Database, shop: World, language: str, word: str
 ) -> None:
     shop.purchase("ana", "foam", days_ago=58)
-    put(database, shop)
-    found = look(database, library(TWO_STEPS))
+    put(sqlite, shop)
+    found = look(sqlite, library(TWO_STEPS))
     text = page([found, found], language, "Zoë & <Söhne>")
     assert word in text
     assert "Zoë &amp; &lt;Söhne&gt;" in text

@@ -100,8 +100,15 @@ def consented(world: World, row: Any) -> bool:
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds(most=6))
-def test_no_rule_is_ever_broken(database: Database, world: World) -> None:
+def test_whatever_happens_no_rule_is_broken_and_everybody_stands_at_the_right_stage(
+    database: Database, world: World
+) -> None:
     live_through(database, world)
+    no_rule_is_broken(database, world)
+    everybody_stands_at_one_stage_and_the_right_one(database, world)
+
+
+def no_rule_is_broken(database: Database, world: World) -> None:
     keys = [
         messages.c[name] == candidates.c[name]
         for name in ("bucket", "customer_id", "playbook", "step", "anchor")
@@ -143,10 +150,7 @@ def test_no_rule_is_ever_broken(database: Database, world: World) -> None:
         assert all(abs(day - other) >= 6 for other in others)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(world=random_worlds(most=6))
-def test_everybody_stands_at_one_stage_and_the_right_one(database: Database, world: World) -> None:
-    live_through(database, world)
+def everybody_stands_at_one_stage_and_the_right_one(database: Database, world: World) -> None:
     columns = (stages.c.customer_id, stages.c.stage)
     standing = [tuple(row) for row in rows(database, sa.select(*columns).where(stages.c.left_at.is_(None)))]
     assert sorted(standing) == sorted(

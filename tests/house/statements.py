@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.sql import operators
@@ -191,7 +192,7 @@ class _Lint:
 
     def _select(self, select: Any, parent: Scope | None, *, inner: bool, edges: Iterable[Edge]) -> None:
         around = {hash(source) for source in (parent.visible() if parent else ())}
-        joined = [join.onclause for join in _joins(select.get_final_froms()) if join.onclause is not None]
+        joined = [join.onclause for join in _joins(_froms(select)) if join.onclause is not None]
         every = list(_sources(select))
         own = [leaf for leaf in every if hash(leaf) not in around]
         scope = Scope(own or every, list(edges), parent=parent)
@@ -345,8 +346,18 @@ def _is_owned(source: Any) -> bool:
     return False
 
 
+_known_froms: WeakKeyDictionary[Any, list[FromClause]] = WeakKeyDictionary()
+
+
+def _froms(select: Any) -> list[FromClause]:
+    """What a SELECT reads; SQLAlchemy finds that by compiling it, so each is asked once."""
+    if select not in _known_froms:
+        _known_froms[select] = list(select.get_final_froms())
+    return _known_froms[select]
+
+
 def _sources(select: Any) -> Iterator[FromClause]:
-    for source in select.get_final_froms():
+    for source in _froms(select):
         yield from _leaves(source)
 
 

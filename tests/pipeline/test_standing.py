@@ -128,15 +128,27 @@ def facts_between(world: World, after: datetime | None, until: datetime) -> Worl
     )
 
 
-@contextmanager
-def a_shop() -> Iterator[tuple[Database, Path]]:
-    """An empty SQLite database, and a folder for what is sent."""
-    with TemporaryDirectory() as folder:
-        opened = open_passing(Path(folder) / "shop.db")
-        with opened.write() as connection:
+@pytest.fixture(scope="module")
+def two_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Database]]:
+    """Two SQLite databases with all tables; all examples use them."""
+    folder = tmp_path_factory.mktemp("standing")
+    opened = [open_passing(folder / name) for name in ("news.db", "anew.db")]
+    for one in opened:
+        with one.write() as connection:
             metadata.create_all(connection)
-        yield opened, Path(folder)
-        opened.close()
+    yield opened
+    for one in opened:
+        one.close()
+
+
+@contextmanager
+def from_the_beginning(database: Database) -> Iterator[tuple[Database, Path]]:
+    """The database, emptied, and a folder for what is sent."""
+    with database.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+    with TemporaryDirectory() as folder:
+        yield database, Path(folder)
 
 
 Decided = dict[tuple[str, str, str, str], tuple[str, str | None, str | None]]
@@ -322,6 +334,7 @@ HOURS = st.sampled_from((1, 13, 24, 24, 47))
 )
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_run_that_looks_only_for_news_decides_what_one_that_looks_at_everybody_does(
+    two_databases: list[Database],
     world: World,
     policy: str,
     channel_cap: str | None,
@@ -329,7 +342,8 @@ def test_a_run_that_looks_only_for_news_decides_what_one_that_looks_at_everybody
     pauses: list[tuple[int, bool]],
 ) -> None:
     now, before = NOW - timedelta(days=back), None
-    with a_shop() as (news, folder), a_shop() as (anew, other):
+    of_news, of_all = map(from_the_beginning, two_databases)
+    with of_news as (news, folder), of_all as (anew, other):
         for hours, deliver in pauses:
             for database, files in ((news, folder), (anew, other)):
                 put(database, facts_between(world, before, now))

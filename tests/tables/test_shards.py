@@ -7,10 +7,8 @@ The worlds are random and uneven, for a rule that looks across customers slips t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -28,6 +26,7 @@ from tests.house.everything import everything, within_customers
 from tests.worlds import NOW, World, put, random_worlds
 
 PARTS = (range(0, BUCKETS, 3), range(1, BUCKETS, 3), range(2, BUCKETS, 3))
+KNOWN = within_customers()
 OWN = {"run_id", "taken_by", "import_id"}
 """Columns that count the runs and imports of one database."""
 COMPARED = (
@@ -52,7 +51,10 @@ def decided(database: Database) -> set[tuple[Any, ...]]:
 
 
 def run_twice(database: Database, world: World, known: tuple[Library, Settings], buckets: Any = None) -> None:
-    """Put the world (or some buckets of it) and let two days pass."""
+    """Put the world (or some buckets of it) into an empty database and let two days pass."""
+    with database.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(sa.delete(table))
     put(database, world, buckets=buckets)
     for days in (0, 1):
         pipeline.run(database, *known, now=NOW + timedelta(days=days))
@@ -67,23 +69,24 @@ def agree(world: World, known: tuple[Library, Settings], databases: list[Databas
     return decided(whole), set().union(*(decided(database) for database in parts))
 
 
-@contextmanager
-def sqlite_files() -> Iterator[list[Database]]:
-    """A database for the whole and one for each part."""
-    with TemporaryDirectory() as folder, ExitStack() as stack:
+@pytest.fixture(scope="module")
+def sqlite_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Database]]:
+    """A database for the whole and one for each part; all examples use them, each from the beginning."""
+    folder = tmp_path_factory.mktemp("shards")
+    with ExitStack() as stack:
         databases = []
         for name in ("whole", *map(str, range(len(PARTS)))):
-            database = open_database(f"sqlite:///{Path(folder, name)}.db")
+            database = open_database(f"sqlite:///{folder / name}.db")
             stack.callback(database.close)
             databases.append(database)
             _make(database)
         yield databases
 
 
-@contextmanager
-def postgresql_schemas(server: Database) -> Iterator[list[Database]]:
+@pytest.fixture(scope="module")
+def postgresql_schemas(postgres_url: str) -> Iterator[list[Database]]:
     """The same as schemas of one PostgreSQL, found by the search path."""
-    with ExitStack() as stack:
+    with fresh_postgresql(postgres_url) as server, ExitStack() as stack:
         databases = []
         for name in ("whole", *(f"part_{number}" for number in range(len(PARTS)))):
             with server.write() as connection:
@@ -103,35 +106,27 @@ def _make(database: Database) -> None:
         mark_current(connection)
 
 
-@pytest.fixture(scope="module")
-def server(postgres_url: str) -> Iterator[Database]:
-    """A PostgreSQL database for the schemas."""
-    with fresh_postgresql(postgres_url) as database:
-        yield database
-
-
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
-@given(random_worlds(least=4, most=8))
-def test_the_parts_together_are_the_whole(world: World) -> None:
-    with sqlite_files() as databases:
-        whole, parts = agree(world, within_customers(), databases)
+@given(world=random_worlds(least=4, most=8))
+def test_the_parts_together_are_the_whole(sqlite_files: list[Database], world: World) -> None:
+    whole, parts = agree(world, KNOWN, sqlite_files)
     assert parts == whole
 
 
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=random_worlds(least=4, most=8))
-def test_the_parts_together_are_the_whole_on_postgresql(server: Database, world: World) -> None:
-    with postgresql_schemas(server) as databases:
-        whole, parts = agree(world, within_customers(), databases)
+def test_the_parts_together_are_the_whole_on_postgresql(
+    postgresql_schemas: list[Database], world: World
+) -> None:
+    whole, parts = agree(world, KNOWN, postgresql_schemas)
     assert parts == whole
 
 
-def test_a_limit_across_customers_is_noticed() -> None:
+def test_a_limit_across_customers_is_noticed(sqlite_files: list[Database]) -> None:
     world = World()
     world.product("P1", category="洁面")
     for number in range(12):
         world.customer(f"c{number}", addresses={"wecom": "w"}, consent=True)
         world.purchase(f"c{number}", "P1", days_ago=41)
-    with sqlite_files() as databases:
-        whole, parts = agree(world, everything(), databases)
+    whole, parts = agree(world, everything(), sqlite_files)
     assert parts != whole
