@@ -8,7 +8,7 @@ WORKERS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test check crash bench clean
+.PHONY: help setup setup-test demo test test-long check crash bench clean
 
 help:            ## this list
 	@awk -F ':.*## *' '/^[a-z-]+:.*##/ {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ demo: setup      ## the main job on real purchases, in ./demo
 
 test: setup-test ## all tests, on SQLite and on a real PostgreSQL that they start
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+
+test-long: setup-test ## the same, with ten times as many random examples: an hour or two
+	SMR_TEST_EXAMPLES=10 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 check: setup-test ## ruff, mypy and the import contract
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from smr import tables
 from smr.database import Database
 from smr.tables import bucket_of
+from tests.examples import many
 from tests.worlds import CUSTOMERS, NOW, Purchase, World, put, random_worlds
 
 
@@ -59,7 +60,7 @@ def test_some_random_customers_share_a_bucket() -> None:
     assert len({bucket_of(one) for one in CUSTOMERS}) < len(CUSTOMERS) - 10
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=many(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(random_worlds())
 def test_random_worlds_keep_the_keys_of_the_tables(world: World) -> None:
     def key(line: Purchase) -> tuple[str, str, str, int]:

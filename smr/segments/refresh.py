@@ -6,8 +6,9 @@ other; so whoever is not marked could not have another answer.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
@@ -50,12 +51,38 @@ def refresh(
         return 0
     read_by_key(connection)
     cuts = known_cuts(connection)
-    for statement in statements(connection.dialect.name, library, settings, cuts):
+    for statement in _statements_for(connection.dialect.name, library, settings, cuts):
         connection.execute(statement, bound)
     if tell:
         connection.execute(marks.undecided(connection), bound)
     done = sa.delete(unsorted_customers).where(unsorted_customers.c.bucket.between(LOW, HIGH))
     return connection.execute(done, bound).rowcount
+
+
+class _Built(NamedTuple):
+    """The statements of one version of the files."""
+
+    dialect: str
+    library: Library
+    settings: Settings
+    cuts: Mapping[tuple[str, int], int]
+    statements: list[Any]
+
+
+_built: deque[_Built] = deque(maxlen=4)
+"""What was built last, for slices and later runs of the same version. Nothing in it knows the time."""
+
+
+def _statements_for(
+    dialect: str, library: Library, settings: Settings, cuts: Mapping[tuple[str, int], int]
+) -> list[Any]:
+    for one in tuple(_built):
+        same = one.library is library and one.settings is settings
+        if same and (one.dialect, one.cuts) == (dialect, cuts):
+            return one.statements
+    made = _Built(dialect, library, settings, cuts, statements(dialect, library, settings, cuts))
+    _built.append(made)
+    return made.statements
 
 
 def statements(

@@ -29,6 +29,7 @@ from smr.tables import addresses, channels, messages
 from tests.channels.conformance import message
 from tests.delivery.shop import Guards, settings_for
 from tests.delivery.test_ladder import PLAYBOOK, reach
+from tests.examples import many
 from tests.outbox.rows import NOON, queue_for, the_message
 from tests.providers import smtp
 from tests.providers.imap import PASSWORD, USER
@@ -447,14 +448,14 @@ def test_a_time_that_cannot_be_is_not_believed() -> None:
 
 
 @given(st.binary(max_size=2_000))
-@tried(max_examples=300, deadline=None)
+@tried(max_examples=many(300), deadline=None)
 def test_rubbish_tells_nothing(rubbish: bytes) -> None:
     assert read(rubbish) is None
     assert read(b"Content-Type: multipart/report; boundary=b\n\n--b\n" + rubbish) is None
 
 
 @given(st.data())
-@tried(max_examples=400, deadline=None)
+@tried(max_examples=many(400), deadline=None)
 def test_a_broken_report_tells_what_it_told_or_nothing(data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from([bounce(1), complaint(1)])).encode()
     start = data.draw(st.integers(0, len(whole)))

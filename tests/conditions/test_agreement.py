@@ -17,6 +17,7 @@ from smr.conditions.model import Condition
 from smr.database import Database
 from smr.settings import Settings
 from smr.tables import customers, metadata
+from tests.examples import many
 from tests.worlds import NOW, Purchase, World, mentions_of, put, random_worlds
 
 SHOP = Settings()
@@ -248,7 +249,7 @@ def deeds(world: World, customer: str, kind: str, wanted: dict[str, Any]) -> set
     }
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(250), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds(), condition=conditions)
 def test_a_condition_holds_for_whom_the_facts_say(
     database: Database, world: World, condition: dict[str, Any]

@@ -24,6 +24,7 @@ from smr.settings import Settings
 from smr.tables import addresses, changed_customers, consents, messages
 from smr.tables import receipts as table
 from tests.delivery.test_ladder import PLAYBOOK, reach
+from tests.examples import many
 from tests.outbox.rows import NOON, begin, claim, end_leases, message_id, queue_for, the_message
 
 K = ReceiptKind
@@ -246,7 +247,7 @@ EVENTS = st.lists(st.sampled_from([K.SENT, K.DELIVERED, K.UNDELIVERED]), min_siz
 
 
 @given(events=EVENTS)
-@tried(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(max_examples=many(60), deadline=None, suppress_health_check=list(HealthCheck))
 def test_after_any_receipts_an_end_stays_an_end(sqlite_database: Database, events: list[K]) -> None:
     with sqlite_database.write() as connection:
         connection.execute(sa.delete(messages))

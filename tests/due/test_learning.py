@@ -20,6 +20,7 @@ from smr.due.visits import CUTS
 from smr.playbook.model import Library
 from smr.settings import Settings
 from smr.tables import candidates, forecasts, learned, metadata, odds, rhythms, supplies
+from tests.examples import many
 from tests.library import library
 from tests.worlds import NOW, World, put, random_worlds
 
@@ -154,7 +155,7 @@ def test_what_the_shop_learns_changes_once_a_week(database: Database, shop: Worl
         assert connection.execute(sa.select(learned).order_by(learned.c.line)).all() != before
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=many(80), deadline=None)
 @given(days=floats(1, 400), location=floats(0, 6), steepness=floats(0.5, 9), follows=floats(0.02, 0.995))
 def test_the_chance_is_one_whatever_the_silence(
     days: float, location: float, steepness: float, follows: float
@@ -301,7 +302,7 @@ PLAYBOOKS = (REFILL % (", likely: 20%", "on due"), REFILL.replace("refill", "lat
 BOTH = "track: both\n" + LEARNING
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds(least=4), random=randoms(use_true_random=False))
 def test_facts_in_any_order_teach_what_a_rebuild_teaches(
     database: Database, world: World, random: Random

@@ -16,6 +16,7 @@ from smr import clock, due
 from smr.database import Database
 from smr.playbook.model import Library
 from smr.tables import buyers, changed_customers, supplies
+from tests.examples import many
 from tests.library import library
 from tests.worlds import NOW, Purchase, World, put, random_worlds
 
@@ -163,7 +164,7 @@ def refunded(line: Purchase, world: World) -> Iterator[float]:
             yield line.quantity if back.quantity is None else back.quantity
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds())
 def test_supplies_agree_with_a_plain_reading_of_the_facts(database: Database, world: World) -> None:
     empty(database)
@@ -172,7 +173,7 @@ def test_supplies_agree_with_a_plain_reading_of_the_facts(database: Database, wo
     assert days_left(database) == plain_reading(world)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds(), chance=randoms(use_true_random=False), a_time=integers(1, 5))
 def test_facts_that_arrive_in_any_order_bit_by_bit_give_what_a_rebuild_gives(
     database: Database, world: World, chance: Random, a_time: int

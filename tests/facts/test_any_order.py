@@ -32,6 +32,7 @@ from smr.tables import (
     products,
     purchases,
 )
+from tests.examples import many
 from tests.facts.conftest import NOW
 from tests.facts.test_purchases import HEADER
 
@@ -147,7 +148,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     opened.close()
 
 
-@examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=many(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shops(), st.randoms(use_true_random=False))
 def test_any_order_of_files_and_orders_gives_the_same_facts(
     shared: Database, shop: list[list[Order]], chance: Any
@@ -169,7 +170,7 @@ def test_any_order_of_files_and_orders_gives_the_same_facts(
         assert everything(shared) == first
 
 
-@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=many(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shops())
 def test_importing_again_changes_nothing_and_marks_nobody(shared: Database, shop: list[list[Order]]) -> None:
     with empty(shared) as folder:

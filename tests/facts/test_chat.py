@@ -16,6 +16,7 @@ from smr.chat.topics import Topic
 from smr.database import Database
 from smr.facts.heard import Mention, record
 from smr.tables import bucket_of, consents, handovers, mentions, metadata, tags
+from tests.examples import many
 from tests.facts.conftest import Take
 from tests.facts.test_purchases import rows
 
@@ -115,7 +116,7 @@ def test_an_unknown_kind_is_refused_with_what_was_probably_meant(database: Datab
 said = st.lists(st.tuples(st.integers(0, 60), st.sampled_from(["敏感", "痘"])), min_size=1, max_size=8)
 
 
-@examples(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=said, order=st.randoms(use_true_random=False), cuts=st.integers(1, 4))
 def test_tags_come_out_alike_in_whatever_order_messages_arrive(
     sqlite_database: Database, said: list[tuple[int, str]], order: Any, cuts: int

@@ -17,6 +17,7 @@ from smr.database import Database
 from smr.firings import Firing
 from smr.runs import this_process
 from smr.tables import firings as table
+from tests.examples import many
 
 SHANGHAI = clock.zone("Asia/Shanghai")
 HOURLY = parse_cron("0 * * * *")
@@ -188,7 +189,7 @@ def test_a_year_of_looking_fires_each_day_once_in_zones_that_change_their_clocks
     assert len(fired) == len(set(fired)) == (fired[-1] - fired[0]).days + 1
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from(["ask", "finish", "fail", "die"]), st.integers(0, 200)),

@@ -14,6 +14,7 @@ from smr.database import Database
 from smr.report import RunReport
 from smr.settings import Settings
 from smr.tables import candidates, messages, metadata, stages
+from tests.examples import many
 from tests.library import library
 from tests.worlds import NOW, World, put, random_worlds
 
@@ -98,7 +99,7 @@ def consented(world: World, row: Any) -> bool:
     return bool(said) and max(said, key=lambda one: (one.decided_at, not one.granted)).granted
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds(most=6))
 def test_whatever_happens_no_rule_is_broken_and_everybody_stands_at_the_right_stage(
     database: Database, world: World

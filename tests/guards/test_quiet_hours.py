@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from smr.guards.quiet_hours import quiet_end, quiet_zones
 from smr.settings import QuietHours, Settings
+from tests.examples import many
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 ZONES = [
@@ -65,7 +66,7 @@ def test_a_customer_of_an_unknown_zone_is_in_the_shops_zone() -> None:
     assert list(zones.values()) == [frozenset({None, "Mars/Olympus"})]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=many(2000), deadline=None)
 @given(moment=moments, name=st.sampled_from(ZONES), begins=times, ends=times)
 def test_what_waits_is_never_sent_inside_the_window(
     moment: datetime, name: str, begins: time, ends: time

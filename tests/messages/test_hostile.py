@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from smr.messages import TemplateError, compile_template
 from smr.messages.template import Kind
 from smr.messages.values import money
+from tests.examples import many
 
 CASES = yaml.safe_load(Path(__file__).with_name("hostile.yaml").read_text(encoding="utf-8"))
 
@@ -132,14 +133,14 @@ def expressions() -> st.SearchStrategy[str]:
     return st.recursive(OPERANDS, larger, max_leaves=6)
 
 
-@settings(max_examples=400, deadline=1_000)
+@settings(max_examples=many(400), deadline=1_000)
 @given(st.lists(FRAGMENTS, max_size=40).map("".join), st.sampled_from(["text", "html", "line", "url"]))
 def test_any_pile_of_template_pieces_gives_a_text_or_a_template_error(source: str, kind: Kind) -> None:
     first = outcome(source, kind)
     assert first == outcome(source, kind)
 
 
-@settings(max_examples=400, deadline=1_000)
+@settings(max_examples=many(400), deadline=1_000)
 @given(expressions(), st.sampled_from(["text", "html"]))
 def test_any_expression_gives_the_same_text_or_the_same_template_error_each_time(
     source: str, kind: Kind

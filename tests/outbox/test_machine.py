@@ -23,6 +23,7 @@ from smr.events import Reason
 from smr.guards import Verdict
 from smr.outbox import Claimed, Settlement
 from smr.tables import deliveries, messages, metadata
+from tests.examples import many
 from tests.outbox.rows import NOON, begin, claim, end_leases, message_id, queue, row
 
 PEOPLE = ("ana", "ben", "cleo", "小林", "dan")
@@ -198,7 +199,10 @@ def test_the_outbox_agrees_with_its_model_whatever_happens() -> None:
             metadata.create_all(connection)
         case = Outbox.TestCase
         case.settings = settings(
-            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=many(40),
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         )
         case().runTest()
         Outbox.database.close()

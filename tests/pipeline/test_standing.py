@@ -21,6 +21,7 @@ from smr.playbook.model import Library
 from smr.report import RunReport
 from smr.settings import FilesSettings, Settings
 from smr.tables import candidates, messages, metadata
+from tests.examples import many
 from tests.library import library
 from tests.worlds import NOW, Consent, World, put, random_worlds
 
@@ -332,7 +333,7 @@ HOURS = st.sampled_from((1, 13, 24, 24, 47))
     back=st.integers(8, 40),
     pauses=st.lists(st.tuples(HOURS, st.booleans()), min_size=5, max_size=10),
 )
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(6), deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_run_that_looks_only_for_news_decides_what_one_that_looks_at_everybody_does(
     two_databases: list[Database],
     world: World,

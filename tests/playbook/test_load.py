@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from smr.errors import FaultsError, OperatorError
 from smr.playbook import load_library
 from smr.settings import Settings
+from tests.examples import many
 
 SHOP = Settings()
 REFILL = """name: {name}
@@ -171,7 +172,7 @@ FAULTLESS = (
 ).replace("texts/offer.txt", "offer.txt")
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=many(250), deadline=None)
 @given(
     st.integers(0, len(FAULTLESS)),
     st.integers(0, 12),
@@ -214,7 +215,7 @@ def test_no_playbook_ends_in_a_traceback(
         assert all(fault.file and fault.what and fault.code for fault in error.faults)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(200), deadline=None)
 @given(
     st.integers(0, len(SEGMENTS)),
     st.integers(0, 12),

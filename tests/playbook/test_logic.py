@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from smr.conditions.model import Condition
 from smr.playbook.logic import contradiction, implies
 from tests.conditions.test_agreement import conditions, reads
+from tests.examples import many
 from tests.worlds import World, random_worlds
 
 PARSER: TypeAdapter[Any] = TypeAdapter(Condition)
@@ -113,7 +114,7 @@ def test_there_is_something_to_disprove() -> None:
     assert len(EXCLUDING) > 200
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=many(80), deadline=None)
 @given(world=random_worlds())
 def test_what_follows_and_what_excludes_is_never_wrong(world: World) -> None:
     for customer in world.customers:
@@ -122,7 +123,7 @@ def test_what_follows_and_what_excludes_is_never_wrong(world: World) -> None:
         assert not [(POOL[one], POOL[other]) for one, other in EXCLUDING if holds[one] and holds[other]]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(100), deadline=None)
 @given(world=random_worlds(), one=conditions, other=conditions)
 def test_nested_conditions_are_read_the_same_way(
     world: World, one: dict[str, Any], other: dict[str, Any]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from smr.errors import FaultsError
 from smr.strict_yaml import BYTES, CHARACTERS, ENTRIES, load_yaml, path_text, read_yaml
+from tests.examples import many
 
 
 def codes(text: str) -> list[str]:
@@ -65,18 +66,18 @@ def test_windows_line_ends_are_line_ends() -> None:
     "text", ["[" * 50_000, "{a: " * 5_000, "- " * 5_000, "a: " + "[" * 500, "? " * 5_000]
 )
 def test_deep_nesting_is_refused_at_once(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert codes(text)[0] in {"too_deep", "bad_key", "yaml_syntax"}
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_bomb_of_aliases_is_refused_at_once() -> None:
     bomb = "a: &a {k: v}\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} {{<<: [{', '.join(['*' + chr(97 + n)] * 10)}]}}\n" for n in range(8)
     )
-    began = time.monotonic()
+    began = time.process_time()
     assert set(codes(bomb)) == {"alias_not_allowed"}
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_sizes_are_limited(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ hostile = st.text(
 )
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=many(800), deadline=None)
 @given(hostile)
 def test_no_text_ends_in_a_traceback(text: str) -> None:
     try:

@@ -32,6 +32,7 @@ from smr.tables import (
     unsorted_customers,
     visitors,
 )
+from tests.examples import many
 from tests.library import library
 from tests.worlds import NOW, World, put, random_worlds
 
@@ -111,35 +112,53 @@ def rows(database: Database, table: sa.Table, *leave_out: str) -> list[tuple[Any
         return sorted((tuple(row) for row in connection.execute(sa.select(*columns))), key=str)
 
 
+KNOWN = shop_of()
+_asked: list[tuple[Library, dict[str, Any]]] = []
+
+
+def asked(shop: Library) -> dict[str, Any]:
+    """What is asked of everybody, by the name of the definition; built once for each shop."""
+    for known, questions in _asked:
+        if known is shop:
+            return questions
+    who = Who.of(customers)
+    one = customers.c.customer_id
+    questions = {}
+    for name, segment in shop.segments.items():
+        questions[name] = sa.select(one).where(condition_sql(segment.where, who, SHOP))
+    for name, rungs in shop.ladders.items():
+        stands = stage_of(rungs, who, SHOP)
+        questions[name] = sa.select(one, stands).where(stands.is_not(None))
+    for name, rule in shop.tags.items():
+        questions[name] = sa.select(one).where(condition_sql(rule.when, who, SHOP))
+    _asked.append((shop, questions))
+    return questions
+
+
 def true_now(database: Database, now: datetime, shop: Library) -> None:
     """Who is a member, on a stage and tagged is what the definitions say of everybody at this instant."""
-    who = Who.of(customers)
-    bound = {"now": clock.seconds(now)}
+    bound, said = {"now": clock.seconds(now)}, asked(shop)
     with database.read() as connection:
-        for name, segment in shop.segments.items():
+        for name in shop.segments:
             if name == "left-alone":
                 continue  # what this run queued counts from the next one on
-            said = sa.select(customers.c.customer_id).where(condition_sql(segment.where, who, SHOP))
             open_now = sa.select(members.c.customer_id).where(
                 members.c.segment == name, members.c.left_at.is_(None)
             )
-            assert sorted(connection.scalars(open_now)) == sorted(connection.scalars(said, bound)), name
-        for name, rungs in shop.ladders.items():
-            stands = stage_of(rungs, who, SHOP)
-            told = sa.select(customers.c.customer_id, stands).where(stands.is_not(None))
+            assert sorted(connection.scalars(open_now)) == sorted(connection.scalars(said[name], bound)), name
+        for name in shop.ladders:
             standing = sa.select(stages.c.customer_id, stages.c.stage).where(
                 stages.c.ladder == name, stages.c.left_at.is_(None)
             )
             assert sorted(map(tuple, connection.execute(standing))) == sorted(
-                map(tuple, connection.execute(told, bound))
+                map(tuple, connection.execute(said[name], bound))
             ), name
         for name, rule in shop.tags.items():
             ends = sa.func.coalesce(tags.c.expires_at, clock.seconds(now) + 1)
             active = sa.select(tags.c.customer_id).where(
                 tags.c.tag == name, tags.c.source == "rule", ends > clock.seconds(now)
             )
-            said = sa.select(customers.c.customer_id).where(condition_sql(rule.when, who, SHOP))
-            there, holding = set(connection.scalars(active)), set(connection.scalars(said, bound))
+            there, holding = set(connection.scalars(active)), set(connection.scalars(said[name], bound))
             assert there == holding if rule.for_ is None else there >= holding, name
 
 
@@ -162,13 +181,12 @@ moments = st.lists(
 ).map(lambda days: sorted(days, reverse=True))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds(most=7), days=moments)
 def test_a_refresh_is_a_rebuild(database: Database, other: Database, world: World, days: list[float]) -> None:
-    shop = shop_of()
-    live(database, world, days, everybody=False, shop=shop)
-    true_now(database, NOW - timedelta(days=days[-1]), shop)
-    live(other, world, days, everybody=True, shop=shop)
+    live(database, world, days, everybody=False, shop=KNOWN)
+    true_now(database, NOW - timedelta(days=days[-1]), KNOWN)
+    live(other, world, days, everybody=True, shop=KNOWN)
     for table in (members, stages, tags, visitors, buyers):
         assert rows(database, table) == rows(other, table), table.name
 
@@ -196,7 +214,7 @@ def a_shop_in_which_only_the_clock_moves() -> World:
 
 
 def test_day_by_day_the_clock_alone_changes_what_it_has_to(database: Database) -> None:
-    shop = replace(shop_of(), playbooks=())
+    shop = replace(KNOWN, playbooks=())
     put(database, a_shop_in_which_only_the_clock_moves())
     seen: dict[str, set[int]] = {}
     days = 1 if database.dialect == "sqlite" else 3
@@ -229,14 +247,13 @@ def test_what_a_run_queues_counts_for_segments_from_the_next_run_or_rebuild_on(d
     assert ("left-alone", NOW) in [(row[2], row[4]) for row in rows(database, members)]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds(most=7), days=moments)
 def test_a_rebuild_changes_nothing(database: Database, world: World, days: list[float]) -> None:
-    shop = shop_of()
     # Twice at the last instant: what a run queues counts from the next one on.
-    live(database, world, [*days, days[-1]], everybody=False, shop=shop)
+    live(database, world, [*days, days[-1]], everybody=False, shop=KNOWN)
     before = {table.name: rows(database, table) for table in (members, stages, tags, visitors)}
-    pipeline.rebuild(database, shop, SHOP, now=NOW - timedelta(days=days[-1]))
+    pipeline.rebuild(database, KNOWN, SHOP, now=NOW - timedelta(days=days[-1]))
     assert {table.name: rows(database, table) for table in (members, stages, tags, visitors)} == before
 
 

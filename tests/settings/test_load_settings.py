@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from smr.errors import FaultsError
 from smr.notation import Rate
 from smr.settings import Settings, load_settings
+from tests.examples import many
 
 
 def put(folder: Path, text: str, mode: int = 0o600) -> Path:
@@ -158,7 +159,7 @@ parts = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=many(400), deadline=None)
 @given(st.lists(parts, max_size=14).map("".join))
 def test_no_config_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.getbasetemp() / "mutated.yaml"
