@@ -57,7 +57,7 @@ def sqlite(sqlite_database: Database) -> Database:
 
 
 def look(
-    database: Database, books: Library, first: int = 70, last: int = 40, within: int = 7, **options: Any
+    database: Database, books: Library, first: int = 62, last: int = 46, within: int = 7, **options: Any
 ) -> Findings:
     """A backtest from so many to so many days ago."""
     days = Days(TODAY - timedelta(days=first), TODAY - timedelta(days=last), time(9))

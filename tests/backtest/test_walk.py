@@ -154,7 +154,7 @@ TODAY = clock.local_day(NOW, Settings().shop.tz)
     length=st.integers(8, 24),
     at=st.sampled_from((time(0), time(9), time(20, 30), time(22, 15))),
 )
-@settings(max_examples=many(10), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(5), deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_walk_sends_message_by_message_what_runs_day_by_day_send(
     world: World, name: str, back: int, length: int, at: time
 ) -> None:
