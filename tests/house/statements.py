@@ -74,7 +74,9 @@ def recorded(database: Database) -> Iterator[list[ClauseElement]]:
 
     def note(_connection: Any, statement: Any, *_: Any) -> None:
         if isinstance(statement, ClauseElement):
-            seen.setdefault(str(statement.compile(dialect=database.engine.dialect)), statement)
+            shape = statement._generate_cache_key()
+            text = str(statement.compile(dialect=database.engine.dialect)) if shape is None else shape.key
+            seen.setdefault(text, statement)
 
     statements: list[ClauseElement] = []
     sa.event.listen(database.engine, "before_execute", note)
