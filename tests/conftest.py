@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -39,8 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     to have them elsewhere.
     """
     if not hasattr(config, "workerinput") and "TMPDIR" not in os.environ and not config.option.basetemp:
-        memory = keep_files_in_memory()
-        config.add_cleanup(lambda: shutil.rmtree(memory, ignore_errors=True) if memory else None)
+        keep_files_in_memory()
     if (
         not hasattr(config, "workerinput")
         and getattr(config.option, "numprocesses", None)
@@ -72,14 +72,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ]
 
 
-def keep_files_in_memory() -> Path | None:
-    """From now on temporary files lie there; the folder, or None where there is not the room."""
+def keep_files_in_memory() -> None:
+    """From now on temporary files lie there, where there is the room, until this process ends."""
     if not os.access(IN_MEMORY, os.W_OK) or shutil.disk_usage(IN_MEMORY).free < ROOM:
-        return None
+        return
     folder = Path(tempfile.mkdtemp(prefix="smr-tests-", dir=IN_MEMORY))
     folder.chmod(0o755)  # PostgreSQL has a user of its own
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    return folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def start_postgres(folder: Path) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
-import shutil
 import sys
 import tempfile
 import time
@@ -108,11 +107,9 @@ def main() -> int:
     if (why := tracing.why_not()) is not None:
         sys.stderr.write(f"calls to the kernel are left alone: {why}\n")
     began = time.monotonic()
-    memory = keep_files_in_memory()
+    keep_files_in_memory()
     with tempfile.TemporaryDirectory(prefix="smr-crash-") as folder:
         parts = side_by_side(kinds, chosen, Path(folder))
-    if memory is not None:
-        shutil.rmtree(memory, ignore_errors=True)
     if parts is None:
         print("the harness itself broke, see above: NOT GOOD")
         return 1
