@@ -275,14 +275,14 @@ def control(harness: Harness, part: Part, times: int) -> None:
 
 
 COST = {
-    "points": 0.5,
-    "moments": 0.5,
-    "sleepers": 0.8,
-    "syscalls": 0.7,
+    "points": 0.3,
+    "moments": 0.35,
+    "sleepers": 0.5,
+    "syscalls": 0.45,
     "together": 0.004,
     "restarts": 2.5,
-    "power_cuts": 0.01,
-    "control": 0.5,
+    "power_cuts": 0.006,
+    "control": 0.3,
 }
 """Seconds that one time takes on two cores."""
 
