@@ -15,8 +15,9 @@ from typing import Any
 
 from smr.errors import did_you_mean
 from smr.messages.values import money
+from smr.playbook.model import TRIGGERS
 
-EVERY = frozenset({"runs_out", "purchase", "schedule", "date"})
+EVERY = frozenset(TRIGGERS)
 BOUGHT = frozenset({"runs_out", "purchase"})
 DATED = frozenset({"runs_out", "date"})
 

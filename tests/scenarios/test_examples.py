@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from smr.messages.check import check_library
 from smr.playbook import load_library
 from smr.playbook.lint import lint
 from smr.scenarios import load_stories, scenario_files
@@ -46,7 +47,8 @@ def test_each_playbook_of_the_gallery_has_a_scenario_and_nothing_doubtful() -> N
     told = {path.name.removesuffix(".scenarios.yaml") for path in scenario_files(library.folder)}
     assert spoken_of <= told
     assert stories
-    assert [str(fault) for fault in lint(library, GALLERY)] == []
+    found = [*lint(library, GALLERY), *check_library(library, GALLERY)]
+    assert [str(fault) for fault in found] == []
 
 
 def test_they_do_so_with_the_demo_s_configuration(place: Stage) -> None:
