@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr import __version__, clock, due, guards, runs, segments
+from smr.almanac import Almanac, almanac_of
 from smr.crash_points import reached
 from smr.database import Database
 from smr.errors import StateError
@@ -57,6 +58,7 @@ class Scope:
     settings: Settings
     now: datetime
     run_id: int
+    almanac: Almanac
     playbooks: tuple[Playbook, ...]
     allow_blast: bool = False
     progress: Progress = _silent
@@ -65,7 +67,13 @@ class Scope:
     @cached_property
     def rules(self) -> str:
         """A name for all that decides and was written by people: playbooks, catalog, settings, smr itself."""
-        said = (__version__, self.library.version, self.library.playbooks, self.settings)
+        said = (
+            __version__,
+            self.library.version,
+            self.library.playbooks,
+            self.settings,
+            self.almanac.version,
+        )
         return sha256(repr(said).encode()).hexdigest()[:16]
 
     @property
@@ -104,7 +112,9 @@ def run(
     if isinstance(begun, runs.UnderWay):
         return begun
     chosen = tuple(playbook for playbook in library.playbooks if only is None or playbook.name in only)
-    scope = Scope(library, settings, now, begun.run_id, chosen, allow_blast, progress, only is None)
+    with database.read() as connection:
+        almanac = almanac_of(connection, settings)
+    scope = Scope(library, settings, now, begun.run_id, almanac, chosen, allow_blast, progress, only is None)
 
     @contextmanager
     def transaction() -> Iterator[Connection]:
@@ -140,7 +150,8 @@ def plan(
     chosen = tuple(playbook for playbook in library.playbooks if only is None or playbook.name in only)
     with database.trial() as connection:
         run_id = runs.next_id(connection)
-        scope = Scope(library, settings, now, run_id, chosen, allow_blast, progress, only is None)
+        almanac = almanac_of(connection, settings)
+        scope = Scope(library, settings, now, run_id, almanac, chosen, allow_blast, progress, only is None)
 
         @contextmanager
         def transaction() -> Iterator[Connection]:
@@ -169,7 +180,9 @@ def decide(
 
     For a database of its own in which another clock runs: nobody else may be at work in it.
     """
-    scope = Scope(library, settings, now, run_id, library.playbooks, allow_blast)
+    with database.read() as connection:
+        almanac = almanac_of(connection, settings)
+    scope = Scope(library, settings, now, run_id, almanac, library.playbooks, allow_blast)
     deciding = _Pass(scope, database.write)
     _decide(deciding)
     with database.write() as connection:
@@ -196,7 +209,8 @@ def rebuild(
         due.publish_catalog(connection, library.catalog)
         due.mark_everyone(connection)
         guards.decide_anew(connection)
-    scope = Scope(library, settings, now, begun.run_id, library.playbooks, progress=progress)
+        almanac = almanac_of(connection, settings)
+    scope = Scope(library, settings, now, begun.run_id, almanac, library.playbooks, progress=progress)
     _refresh(_Pass(scope, transaction))
     with database.write() as connection:
         runs.finish(connection, begun, None)
@@ -270,7 +284,7 @@ class _Rules:
                 return guards.verdict(found, benches[playbook.name, step.name])
 
             before = None if decided is None else clock.moment(decided)
-            return due.search(connection.dialect.name, playbook, *shop, judge, before)
+            return due.search(connection.dialect.name, playbook, *shop, judge, before, scope.almanac)
 
         return cls(
             searches=[search(playbook) for playbook in scope.playbooks if playbook.status == "live"],

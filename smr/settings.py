@@ -51,6 +51,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_ZONES_OF_CHINA = frozenset({"Asia/Shanghai", "Asia/Chongqing", "Asia/Harbin", "Asia/Urumqi", "PRC"})
 _ZONES_BY_HABIT = {
     "cst": "Asia/Shanghai",
     "beijing": "Asia/Shanghai",
@@ -120,7 +121,7 @@ Listen = Annotated[str, BeforeValidator(_listen)]
 ZoneName = Annotated[str, BeforeValidator(_zone)]
 SomePath = Annotated[Path, BeforeValidator(_some_path)]
 Encoding = Annotated[str, BeforeValidator(_encoding)]
-FactKind = Literal["customers", "products", "purchases", "refunds", "consents", "interactions"]
+FactKind = Literal["customers", "products", "purchases", "refunds", "consents", "interactions", "calendar"]
 FactKindKey = Annotated[str, Field(pattern=rf"^({'|'.join(get_args(FactKind))})$")]
 
 
@@ -141,12 +142,21 @@ class ShopSettings(Part):
         description="three capital letters, such as CNY; of amounts that name none",
     )
     language: Literal["en", "zh"] = Field("en", description="of explanations and of in_words in templates")
+    calendar: Literal["cn", "none"] | None = Field(
+        None,
+        description="whose public holidays hold: cn, mainland China, or none; default: cn in a zone of China",
+    )
     reorder_url: str = Field("", description="{product_id}, {customer_id} and {message_id} are filled in")
 
     @property
     def tz(self) -> ZoneInfo:
         """The shop's time zone."""
         return ZoneInfo(self.zone)
+
+    @property
+    def region(self) -> str:
+        """Whose public holidays hold: cn or none."""
+        return self.calendar or ("cn" if self.zone in _ZONES_OF_CHINA else "none")
 
 
 class QuietHours(Part):

@@ -45,6 +45,7 @@ class Customer:
     name: str | None = None
     gender: str | None = None
     birthday: str | None = None
+    lunar_birthday: str | None = None
     zone: str | None = None
     locale: str | None = None
     staff_id: str | None = None
@@ -300,6 +301,7 @@ def _random_customer(draw: st.DrawFn, world: World, customer_id: str, channels: 
         zone=draw(st.sampled_from((None, None, "Asia/Tokyo", "America/New_York"))),
         gender=draw(st.sampled_from((None, "f", "m"))),
         birthday=draw(st.sampled_from((None, "1990-11-23", "1988-11-24", "2000-02-29"))),
+        lunar_birthday=draw(st.sampled_from((None, "1990-10-15", "0000-10-15", "1984-L10-15"))),
         attributes=draw(st.sampled_from((None, {"size": 1}, {"size": 3}))),
     )
     for tag in draw(st.sampled_from(((), (), (), (), ("vip",), ("投诉中",), ("vip", "投诉中")))):

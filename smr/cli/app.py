@@ -23,6 +23,7 @@ COMMANDS = {
     "init": "smr.cli.init:init",
     "check": "smr.cli.check:check",
     "import": "smr.cli.import_:import_facts",
+    "calendar": "smr.cli.calendar:show_calendar",
     "plan": "smr.cli.run:plan",
     "run": "smr.cli.run:run",
     "deliver": "smr.cli.deliver:deliver",

@@ -22,7 +22,8 @@ What = Annotated[
     str | None,
     typer.Argument(
         metavar="KIND",
-        help="customers, products, purchases, refunds, consents or interactions (or: source, then its name).",
+        help="customers, products, purchases, refunds, consents, interactions, calendar "
+        "(or: source, then its name).",
     ),
 ]
 Files = Annotated[

@@ -12,12 +12,13 @@ import typer
 from sqlalchemy import Connection
 
 from smr import clock, due
+from smr.almanac import almanac_of
 from smr.cli.say import facts, give_json, talk
 from smr.cli.shop import ConfigOption, JsonOption, NowOption, Shop, open_shop
 from smr.errors import OperatorError, did_you_mean
 from smr.messages import TemplateError
 from smr.messages.preview import DATA_LENGTH, StepPreview, preview_step, preview_template, read_data
-from smr.playbook.model import Library, OnDate, Playbook, Purchased, RunsOut, Scheduled, Step
+from smr.playbook.model import Library, OnDate, OnFestival, Playbook, Purchased, RunsOut, Scheduled, Step
 from smr.settings import Settings
 from smr.strict_yaml import read_text
 from smr.tables import addresses, bucket_of, customers
@@ -176,7 +177,8 @@ def _rows(
 ) -> Iterator[Found]:
     bound = {"now": clock.seconds(now), "run": 0}
     whose = (bucket_of(customer), customer)
-    for found in due.candidates_of(playbook, step, library, settings, now, customer=whose):
+    days = almanac_of(connection, settings)
+    for found in due.candidates_of(playbook, step, library, settings, now, customer=whose, almanac=days):
         rows = connection.execute(found.select, {**bound, **found.bound})
         yield from (dict(row) for row in rows.mappings())
 
@@ -202,6 +204,8 @@ def _missing(playbook: Playbook, customer: str) -> str:
             return f"{wanted.field} of {customer} is not known: due is empty"
         case Scheduled():
             return "no time of the schedule is near: shown as of now"
+        case OnFestival(festival=names):
+            return f"none of {', '.join(names)} is near: due is empty"
     return f"nothing that starts {playbook.name} has happened to {customer}: shown as of now"
 
 

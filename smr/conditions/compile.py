@@ -39,6 +39,7 @@ CustomerColumns = {
     "name": customers.c.name,
     "gender": customers.c.gender,
     "birthday": customers.c.birthday,
+    "lunar_birthday": customers.c.lunar_birthday,
     "zone": customers.c.zone,
     "locale": customers.c.locale,
     "staff": customers.c.staff_id,

@@ -103,7 +103,10 @@ class CustomerField(Part):
     """A field of the customer, or `attributes.NAME`, compared."""
 
     field: Annotated[
-        str, Field(pattern=r"^(id|name|gender|birthday|zone|locale|staff|store|attributes\.[^.]{1,100})$")
+        str,
+        Field(
+            pattern=r"^(id|name|gender|birthday|lunar_birthday|zone|locale|staff|store|attributes\.[^.]{1,100})$"
+        ),
     ]
     is_: Name | None = Field(None, alias="is", description="equal to 等于")
     is_not: Name | None = Field(None, description="known and not equal to 不等于")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from smr.almanac import Almanac
 from smr.database import insert_or_update
 from smr.due.triggers import CANDIDATE_COLUMNS, Found, candidates_of
 from smr.playbook.model import Library, Playbook, Step
@@ -82,12 +83,13 @@ def search(
     now: datetime,
     judge: Judge,
     before: datetime | None = None,
+    almanac: Almanac | None = None,
 ) -> Search:
     """What to execute for one playbook at `now`; `before` is when all were found last, where it is known."""
     queries = (
         Query(dialect, step, found, judge)
         for step in playbook.steps
-        for found in candidates_of(playbook, step, library, settings, now, before=before)
+        for found in candidates_of(playbook, step, library, settings, now, before=before, almanac=almanac)
     )
     return Search(playbook.name, tuple(queries))
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 
 from smr import clock
+from smr.almanac import Almanac, LunarDate, lunar_of, month_days_on, read_lunar, shipped, solar_of
 from smr.conditions import Who, condition_sql
 from smr.conditions.model import Goods
 from smr.conditions.purchases import category_of, kept, of_goods
@@ -27,6 +28,7 @@ from smr.playbook.model import (
     DateOf,
     Library,
     OnDate,
+    OnFestival,
     Playbook,
     Purchased,
     RunsOut,
@@ -147,14 +149,17 @@ def candidates_of(
     *,
     customer: tuple[int, str] | None = None,
     before: datetime | None = None,
+    almanac: Almanac | None = None,
 ) -> Iterator[Found]:
     """The SELECTs that find who is due for a step.
 
     In a run they carry the slice (`:low`, `:high`) and the step's window. With `customer` they are about
     that customer alone, and the window is left out, so that explaining sees what is not due yet, too.
     `before` is when all were found last; of those found then, only the `undecided_customers` may differ.
+    `almanac` tells holidays and festivals; where it is not said, the one that comes with smr.
     """
     due = StepDue(playbook, step, settings, library, before)
+    days = shipped(settings.shop.region) if almanac is None else almanac
     today = Today(now, settings.shop.tz)
     window = today.window(step.send, due.useful)
     if step.send.base not in ("due", "anchor"):
@@ -168,9 +173,11 @@ def candidates_of(
         case Purchased(purchase=goods):
             yield _purchased(due, goods, window, customer)
         case Scheduled():
-            yield from _scheduled(due, today, window, customer)
+            yield from _scheduled(due, today, window, customer, days)
         case OnDate(date=wanted):
             yield from _on_date(due, wanted, today, window, customer)
+        case OnFestival(festival=names):
+            yield from _festival(due, names, today, window, customer, days)
         case _:
             for source, base in happenings(playbook.trigger):
                 yield _happened(due, source, base, window, customer)
@@ -385,31 +392,40 @@ def _purchased(due: StepDue, goods: Goods, window: Window, customer: tuple[int, 
 
 
 def _scheduled(
-    due: StepDue, today: Today, window: Window, customer: tuple[int, str] | None
+    due: StepDue, today: Today, window: Window, customer: tuple[int, str] | None, almanac: Almanac
 ) -> Iterator[Found]:
     """The last slot that is due: slots missed before it are not made up for."""
     trigger = due.playbook.trigger
     assert isinstance(trigger, Scheduled)  # noqa: S101
-    at = _last_slot(trigger.schedule, today, window)
+    at = _last_slot(trigger.schedule, today, window, almanac)
     if at is None:
         return
+    anchor = f"{at.astimezone(today.zone):%Y-%m-%dT%H:%M}"
+    yield _days(_audience(due), customers, customer, slot=clock.seconds(at), anchor=anchor)
+
+
+def _festival(
+    due: StepDue,
+    names: tuple[str, ...],
+    today: Today,
+    window: Window,
+    customer: tuple[int, str] | None,
+    almanac: Almanac,
+) -> Iterator[Found]:
+    """One candidate per festival and year."""
+    for day in today.days(window):
+        for name in almanac.falls(names, day):
+            anchor = f"{day.isoformat()} {name}"
+            yield _days(_audience(due), customers, customer, slot=today.begins(day), anchor=anchor)
+
+
+def _audience(due: StepDue) -> sa.Select[Any]:
+    """`who` is the audience of what is due for everybody: no row is made for those outside it."""
     when = sa.bindparam("slot", type_=sa.BigInteger)
-    select = due.row(
-        customers,
-        when,
-        anchor=sa.bindparam("anchor", type_=sa.Text),
-        anchor_at=when,
-    )
-    # `who` is the audience of a schedule: no row is made for those outside it.
-    if due.playbook.who is not None:
-        select = select.where(condition_sql(due.playbook.who, Who.of(customers), due.settings))
-    yield _days(
-        select,
-        customers,
-        customer,
-        slot=clock.seconds(at),
-        anchor=f"{at.astimezone(today.zone):%Y-%m-%dT%H:%M}",
-    )
+    select = due.row(customers, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when)
+    if due.playbook.who is None:
+        return select
+    return select.where(condition_sql(due.playbook.who, Who.of(customers), due.settings))
 
 
 def cron_times(schedule: ScheduleTimes) -> Cron:
@@ -420,10 +436,26 @@ def cron_times(schedule: ScheduleTimes) -> Cron:
     return cron_of(schedule.every, schedule.at)
 
 
-def _last_slot(schedule: ScheduleTimes, today: Today, window: Window) -> datetime | None:
-    slot = cron_times(schedule).last_until(
-        clock.moment(window.high), today.zone, since=clock.moment(max(window.low, 0))
-    )
+def allows(schedule: ScheduleTimes, day: date, almanac: Almanac) -> bool:
+    """Whether a schedule fires on such days of the calendar."""
+    match schedule.only:
+        case "workdays":
+            return almanac.is_workday(day)
+        case "days_off":
+            return not almanac.is_workday(day)
+        case "holidays":
+            return almanac.is_holiday(day)
+        case "not_holidays":
+            return not almanac.is_holiday(day)
+    return True
+
+
+def _last_slot(schedule: ScheduleTimes, today: Today, window: Window, almanac: Almanac) -> datetime | None:
+    cron, since = cron_times(schedule), clock.moment(max(window.low, 0))
+    slot = cron.last_until(clock.moment(window.high), today.zone, since=since)
+    while slot is not None and not allows(schedule, clock.local_day(slot, today.zone), almanac):
+        before = clock.day_start(clock.local_day(slot, today.zone), today.zone) - timedelta(seconds=1)
+        slot = cron.last_until(before, today.zone, since=since)
     if slot is None:
         return None
     day = clock.local_day(slot, today.zone)
@@ -452,20 +484,54 @@ def _days(select: sa.Select[Any], source: sa.Table, customer: tuple[int, str] | 
 
 def _has_day(wanted: DateOf, day: date, today: Today) -> tuple[sa.Table, ColumnElement[bool]]:
     """Where the date is kept, and whether it falls on that day. 29 February is the 28th in other years."""
+    if wanted.calendar == "lunar":
+        return _has_lunar_day(wanted, day, today)
+    if wanted.calendar == "own":
+        lunar, solar = _has_lunar_day(wanted, day, today)[1], _has_solar_day(wanted, day)
+        return customers, sa.or_(lunar, sa.and_(customers.c.lunar_birthday.is_(None), solar))
     if wanted.field == "first_purchase":
         years = range(1, 30) if wanted.every == "year" else range(1)
         begun = sa.type_coerce(buyers.c.first_purchased_at, sa.BigInteger)
         spans = [_day_span(day, back, today) for back in years]
         return buyers, sa.or_(*(begun.between(first, last) for first, last in spans))
-    text: Any = customers.c.birthday
-    if wanted.field.startswith("attributes."):
-        text = customers.c.attributes[wanted.field.removeprefix("attributes.")].as_string()
+    return customers, _has_solar_day(wanted, day)
+
+
+def _has_solar_day(wanted: DateOf, day: date) -> ColumnElement[bool]:
+    text: Any = customers.c.birthday if wanted.field == "birthday" else _attribute(wanted)
     if wanted.every == "once":
-        return customers, text == day.isoformat()
+        return sa.and_(text == day.isoformat())
     month_days = [f"{day:%m-%d}"]
     if (day.month, day.day) == (2, 28) and not _leap(day.year):
         month_days.append("02-29")
-    return customers, sa.and_(sa.func.substr(text, 6, 5).in_(month_days), text <= day.isoformat())
+    return sa.and_(sa.func.substr(text, 6, 5).in_(month_days), text <= day.isoformat())
+
+
+def _attribute(wanted: DateOf) -> Any:
+    return customers.c.attributes[wanted.field.removeprefix("attributes.")].as_string()
+
+
+def _has_lunar_day(wanted: DateOf, day: date, today: Today) -> tuple[sa.Table, ColumnElement[bool]]:
+    """The same by the lunar calendar: what is kept on that day is worked out here, and looked up there."""
+    lunar, kept = lunar_of(day), month_days_on(day)
+    if wanted.field == "first_purchase":
+        begun = sa.type_coerce(buyers.c.first_purchased_at, sa.BigInteger)
+        spans = [_span(then, today) for then in _lunar_days_before(lunar, kept)]
+        return buyers, sa.or_(sa.false(), *(begun.between(first, last) for first, last in spans))
+    text: Any = customers.c.lunar_birthday if wanted.field == "birthday" else _attribute(wanted)
+    if wanted.every == "once":
+        return customers, sa.and_(text == str(lunar))
+    in_time = sa.func.substr(text, 1, 4) <= f"{lunar.year if lunar else 0:04}"
+    return customers, sa.and_(sa.func.substr(text, 6).in_(kept), in_time)
+
+
+def _lunar_days_before(lunar: LunarDate | None, kept: tuple[str, ...]) -> Iterator[date]:
+    """The days of earlier years, up to 29, whose anniversary is kept on a lunar date."""
+    for back in range(1, 30) if lunar else ():
+        for one in map(read_lunar, kept):
+            found = solar_of(replace(one, year=lunar.year - back)) if lunar else None
+            if found is not None:
+                yield found
 
 
 def _day_span(day: date, back: int, today: Today) -> tuple[int, int]:
@@ -473,7 +539,11 @@ def _day_span(day: date, back: int, today: Today) -> tuple[int, int]:
     then = (
         date(year, 2, 28) if (day.month, day.day) == (2, 29) and not _leap(year) else day.replace(year=year)
     )
-    begins = today.begins(then)
+    return _span(then, today)
+
+
+def _span(day: date, today: Today) -> tuple[int, int]:
+    begins = today.begins(day)
     return begins, begins + clock.DAY - 1
 
 

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr import clock, due, guards, segments
+from smr.almanac import almanac_of, next_anniversary, read_lunar
 from smr.conditions import Who
 from smr.conditions.purchases import kept
 from smr.database import Database
 from smr.due.customer_rhythm import Rhythm
-from smr.due.triggers import cron_times
+from smr.due.triggers import allows, cron_times
 from smr.due.window import Today
 from smr.errors import OperatorError, did_you_mean
 from smr.events import Reason
@@ -28,7 +29,7 @@ from smr.guards import contact, quiet_hours, stock
 from smr.guards.frequency_cap import counted_for, impersonal
 from smr.guards.handing_over import goes_to_a_person
 from smr.guards.holdout import held_out
-from smr.playbook.model import Library, OnDate, Playbook, Purchased, RunsOut, Scheduled, Step
+from smr.playbook.model import Library, OnDate, OnFestival, Playbook, Purchased, RunsOut, Scheduled, Step
 from smr.publication import live_since, publish
 from smr.settings import Settings
 from smr.tables import (
@@ -47,6 +48,9 @@ from smr.tables import (
     tags,
 )
 
+FAR = 400
+"""Days within which the next slot or festival is looked for."""
+SECOND = timedelta(seconds=1)
 RUN = 2**62
 """A run number that no run has; everything happens in a transaction that is rolled back."""
 
@@ -196,6 +200,7 @@ class _Asking:
         due.refresh(self.connection, self.library, run_id=RUN, offset=offset, **span)
         segments.refresh(self.connection, self.library, self.settings, **span, tell=True)
         self.quiet = guards.quiet_now(self.connection, self.now, self.settings)
+        self.almanac = almanac_of(self.connection, self.settings)
         self.since = live_since(self.connection)
 
     def _person(self) -> Any:
@@ -228,7 +233,13 @@ class _Asking:
     def _steps(self, playbook: Playbook, step: Step) -> Iterator[StepView]:
         views = []
         for found in due.candidates_of(
-            playbook, step, self.library, self.settings, self.now, customer=self.customer
+            playbook,
+            step,
+            self.library,
+            self.settings,
+            self.now,
+            customer=self.customer,
+            almanac=self.almanac,
         ):
             candidate = found.select.subquery("candidate")
             views += self._judged(playbook, step, candidate, {**self.bound, **found.bound})
@@ -357,29 +368,52 @@ class _Asking:
         if step.send.base not in ("due", "anchor"):
             return None
         if isinstance(playbook.trigger, Scheduled):
-            offset = timedelta(seconds=step.send.offset)
-            following = cron_times(playbook.trigger.schedule).next_after(
-                self.now - offset, self.settings.shop.tz
-            )
-            return None if following is None else following + offset
+            return self._next_slot(playbook.trigger, timedelta(seconds=step.send.offset))
         if isinstance(playbook.trigger, OnDate):
             return self._next_birthday(playbook, step)
+        if isinstance(playbook.trigger, OnFestival):
+            return self._next_festival(playbook.trigger.festival, step)
         return None
+
+    def _next_slot(self, trigger: Scheduled, offset: timedelta) -> datetime | None:
+        zone, cron = self.settings.shop.tz, cron_times(trigger.schedule)
+        following = cron.next_after(self.now - offset, zone)
+        for _ in range(FAR):
+            if following is None:
+                return None
+            day = clock.local_day(following, zone)
+            if allows(trigger.schedule, day, self.almanac):
+                return following + offset
+            following = cron.next_after(clock.day_start(day + timedelta(days=1), zone) - SECOND, zone)
+        return None
+
+    def _next_festival(self, names: tuple[str, ...], step: Step) -> datetime | None:
+        today = self._today_for(step)
+        ahead = (today + timedelta(days=days) for days in range(1, FAR))
+        return self._begins(next((day for day in ahead if self.almanac.falls(names, day)), None), step)
+
+    def _today_for(self, step: Step) -> date:
+        """The day that a step is about, were it due today."""
+        return clock.local_day(self.now - timedelta(seconds=step.send.offset), self.settings.shop.tz)
+
+    def _begins(self, day: date | None, step: Step) -> datetime | None:
+        if day is None:
+            return None
+        return clock.day_start(day, self.settings.shop.tz) + timedelta(seconds=step.send.offset)
 
     def _next_birthday(self, playbook: Playbook, step: Step) -> datetime | None:
         trigger = playbook.trigger
         assert isinstance(trigger, OnDate)  # noqa: S101
         if trigger.date.field != "birthday":
             return None
-        born = self._person().birthday
-        if not born:
+        person, today = self._person(), self._today_for(step)
+        if person.lunar_birthday and trigger.date.calendar != "solar":
+            kept = read_lunar(person.lunar_birthday).month_day
+            return self._begins(next_anniversary(kept, today), step)
+        if not person.birthday or trigger.date.calendar == "lunar":
             return None
-        today = clock.local_day(self.now - timedelta(seconds=step.send.offset), self.settings.shop.tz)
-        for year in (today.year, today.year + 1):
-            day = _in_year(date.fromisoformat(born), year)
-            if day > today:
-                return clock.day_start(day, self.settings.shop.tz) + timedelta(seconds=step.send.offset)
-        return None
+        days = (_in_year(date.fromisoformat(person.birthday), today.year + more) for more in (0, 1))
+        return self._begins(next((day for day in days if day > today), None), step)
 
     def explanation(self, views: tuple[PlaybookView, ...]) -> Explanation:
         """All of it together."""

@@ -18,6 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from smr import clock
+from smr.almanac import is_called_lunar, parse_lunar
 from smr.currency import decimals
 
 LONGEST_KEY = 200
@@ -26,6 +27,8 @@ LONGEST_CONTENT = 10_000
 LARGEST_QUANTITY = 1_000_000
 LARGEST_AMOUNT = 10**15
 YEARS = (1970, 2100)
+LUNAR = "农历"
+"""Stands before a lunar date in a column of birthdays of both calendars."""
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,20})?")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _WHOLE_ID = re.compile(r"-?[0-9]{1,30}")
@@ -325,6 +328,19 @@ def read_birthday(cell: str) -> str:
     if not 1880 <= born.year <= YEARS[1]:
         raise CellError("day", f"{shown(cell)} cannot be a birthday")
     return str(cell)
+
+
+def read_lunar_birthday(cell: str) -> str:
+    """A birthday in the lunar calendar: `1990-08-15`, `1990-L05-15`, `八月十五`; the year may be missing."""
+    try:
+        return str(parse_lunar(cell))
+    except ValueError as error:
+        raise CellError("day", str(error)) from None
+
+
+def read_any_birthday(cell: str) -> str:
+    """A birthday in either calendar; a lunar one says so, such as 农历八月十五, and keeps that word."""
+    return f"{LUNAR}{read_lunar_birthday(cell)}" if is_called_lunar(cell) else read_birthday(cell)
 
 
 def read_zone(cell: str) -> str:

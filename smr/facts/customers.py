@@ -20,14 +20,16 @@ from smr.errors import OperatorError, did_you_mean
 from smr.facts.batch import CURSOR, Batch, Readable
 from smr.facts.cells import (
     LONGEST_TEXT,
+    LUNAR,
     CellError,
     Column,
     MomentColumn,
     Remembered,
     TextColumn,
-    read_birthday,
+    read_any_birthday,
     read_email,
     read_flag,
+    read_lunar_birthday,
     read_phone,
     read_zone,
 )
@@ -37,7 +39,17 @@ from smr.facts.shapes import attribute_columns, place_of
 from smr.settings import Settings
 from smr.tables import NEVER, addresses, changed_customers, consents, customers, dice_of, staff, stores, tags
 
-KEPT = ("name", "gender", "birthday", "zone", "locale", "staff_id", "store_id", "attributes")
+KEPT = (
+    "name",
+    "gender",
+    "birthday",
+    "lunar_birthday",
+    "zone",
+    "locale",
+    "staff_id",
+    "store_id",
+    "attributes",
+)
 PURPOSE = "marketing"
 ADDRESS_READERS = {"sms": read_phone, "email": read_email}
 LONGEST_TAG = 100
@@ -59,7 +71,8 @@ class Customers(RecordKind):
             TextColumn("customer_id", needed=True),
             TextColumn("name", longest=LONGEST_TEXT),
             TextColumn("gender", longest=50),
-            Column("birthday", read_birthday),
+            Column("birthday", read_any_birthday),
+            Column("lunar_birthday", read_lunar_birthday),
             Column("zone", read_zone),
             TextColumn("locale", longest=50),
             TextColumn("staff_id"),
@@ -218,7 +231,9 @@ class News:
 
 
 def _sayings(row: Said) -> Said:
-    """A row's cells gathered: addresses, consents, attributes."""
+    """A row's cells gathered: addresses, consents, attributes; a birthday said to be lunar stands apart."""
+    if row.get("birthday", "").startswith(LUNAR):
+        row.setdefault("lunar_birthday", row.pop("birthday").removeprefix(LUNAR))
     at = row.pop("consented_at", "")
     parts: Said = {"addresses": {}, "consents": {}}
     for name in [*row]:

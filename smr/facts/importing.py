@@ -20,6 +20,7 @@ from smr.crash_points import reached
 from smr.database import Database, Session
 from smr.errors import OperatorError
 from smr.facts.batch import CURSOR, Batch, read_batch
+from smr.facts.calendar_days import CalendarDays
 from smr.facts.chunks import Chunk, Reader
 from smr.facts.cursors import cursor_text, later
 from smr.facts.customers import Customers
@@ -125,6 +126,8 @@ def intake_of(
     """How this kind goes in; chat is listened to for the built-in topics where no listener is given."""
     if kind == "customers":
         return RecordIntake(Customers(settings, layout, now), session)
+    if kind == "calendar":
+        return RecordIntake(CalendarDays(), session)
     if kind == "products":
         return RecordIntake(Products(settings, now), session)
     return FactIntake(shape_of(kind, settings), session, listener or Listener(BUILT_IN))

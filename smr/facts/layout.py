@@ -35,7 +35,7 @@ KINDS = {
     "customers": Columns(
         ("customer_id",),
         (
-            *("name", "gender", "birthday", "zone", "locale", "tags", "consented_at"),
+            *("name", "gender", "birthday", "lunar_birthday", "zone", "locale", "tags", "consented_at"),
             *("staff_id", "staff_name", "store_id", "store_name"),
         ),
         ("address.", "consent.", "attributes."),
@@ -60,6 +60,7 @@ KINDS = {
         ("order_id", "purchased_at", "line_no", "refund_id", "quantity", "amount", "currency"),
     ),
     "consents": Columns(("customer_id", "channel", "granted", "decided_at"), ("purpose", "source")),
+    "calendar": Columns(("day", "kind"), ("name",)),
     "interactions": Columns(
         ("customer_id", "happened_at", "kind"), ("interaction_id", "channel", "content"), ("attributes.",)
     ),

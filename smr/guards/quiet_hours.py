@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from smr import clock
+from smr.almanac import almanac_of
 from smr.guards.verdict import Bench, customer_of
 from smr.settings import QuietHours, Settings
-from smr.tables import calendar, customers, named
+from smr.tables import customers, named
 
 
 def quiet_end(
-    now: datetime, zone: ZoneInfo, quiet: QuietHours, holidays: Collection[date] = ()
+    now: datetime, zone: ZoneInfo, quiet: QuietHours, holidays: Container[date] = ()
 ) -> datetime | None:
     """When the quiet time in which `now` lies ends in that zone; None where now is not quiet.
 
@@ -44,7 +45,7 @@ def _window_end(now: datetime, zone: ZoneInfo, quiet: QuietHours) -> datetime | 
 
 
 def _holiday_end(
-    now: datetime, zone: ZoneInfo, quiet: QuietHours, holidays: Collection[date]
+    now: datetime, zone: ZoneInfo, quiet: QuietHours, holidays: Container[date]
 ) -> datetime | None:
     day = clock.local_day(now, zone)
     if not quiet.holidays or day not in holidays:
@@ -60,7 +61,7 @@ def _instant(day: date, at: time, zone: ZoneInfo, *, after: datetime) -> datetim
 
 
 def quiet_zones(
-    now: datetime, zones: Iterable[str | None], settings: Settings, holidays: Collection[date]
+    now: datetime, zones: Iterable[str | None], settings: Settings, holidays: Container[date]
 ) -> dict[int, frozenset[str | None]]:
     """For each instant (seconds) at which a quiet time ends: the zones that are quiet until then.
 
@@ -82,8 +83,7 @@ def quiet_now(connection: Connection, now: datetime, settings: Settings) -> dict
     if settings.policy.quiet_hours is None:
         return {}
     zones = connection.execute(sa.select(customers.c.zone).distinct()).scalars().all()
-    days = connection.execute(sa.select(calendar.c.day).where(calendar.c.kind == "holiday")).scalars()
-    return quiet_zones(now, {*zones, None}, settings, {date.fromisoformat(day) for day in days})
+    return quiet_zones(now, {*zones, None}, settings, almanac_of(connection, settings).holidays)
 
 
 def _zone(name: str | None, settings: Settings) -> ZoneInfo:

@@ -19,7 +19,7 @@ from smr.playbook.model import TRIGGERS
 
 EVERY = frozenset(TRIGGERS)
 BOUGHT = frozenset({"runs_out", "purchase"})
-DATED = frozenset({"runs_out", "date"})
+DATED = frozenset({"runs_out", "date", "festival"})
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ NAMES: tuple[Name, ...] = (
     _maybe("customer.name", "the customer's name", "客户姓名", "小林", 20),
     _maybe("customer.gender", "as imported", "性别", "female", 10),
     _maybe("customer.birthday", "a date", "生日", date(1992, 5, 1), 10),
+    _maybe(
+        "customer.lunar_birthday",
+        "the birthday in the lunar calendar, as a text",
+        "农历生日",
+        "八月十五",
+        6,
+    ),
     _maybe("customer.locale", "language and country, such as zh or en-GB", "语言", "zh", 8),
     _maybe("customer.zone", "the customer's time zone", "时区", "Asia/Shanghai", 30),
     _maybe("customer.staff", "the name of the staff who owns the customer", "导购姓名", "王店长", 20),
@@ -89,7 +96,13 @@ NAMES: tuple[Name, ...] = (
     _maybe_bought("purchase.amount", "the price of all, as money", "成交金额", money(15800, "CNY"), 12),
     _bought("purchase.order_id", "the order's number", "订单号", "A20261020-7", 40),
     _bought("purchase.products", "a list: name and quantity of all in the order", "同单商品", _ORDER, 120),
-    _dated("due.date", "the day it runs out, or the date's day", "到期日", date(2026, 11, 26), 10),
+    _dated(
+        "due.date",
+        "the day it runs out, or of the date or festival",
+        "到期日",
+        date(2026, 11, 26),
+        10,
+    ),
     _dated("due.days", "days from today to it; below 0: past", "距到期天数", 3, 4),
     _dated("due.in_words", "the same in words: tomorrow, in 3 days", "距今多久", "3 天后", 13),
     Name(
@@ -100,6 +113,7 @@ NAMES: tuple[Name, ...] = (
         120,
         triggers=frozenset({"runs_out"}),
     ),
+    Name("festival.name", "the festival", "节日", "中秋", 20, triggers=frozenset({"festival"}), varies=False),
     _known("reorder.url", "the link to buy again", "复购链接", "https://shop.example/r/SKU-881", 120),
     _same("shop.name", "the shop's name", "店名", "示例小店", 20),
     _maybe("staff.name", "the same as customer.staff", "导购姓名", "王店长", 20),

@@ -21,11 +21,12 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, FromClause
 
 from smr import clock
+from smr.almanac import in_chinese, read_lunar, solar_of
 from smr.conditions.purchases import NOW, Who, kept, kept_quantity
 from smr.events import Reason
 from smr.messages.filters import in_words
 from smr.messages.values import Money, money, plain
-from smr.playbook.model import Library, OnDate, Playbook, Step
+from smr.playbook.model import Library, OnDate, OnFestival, Playbook, Step
 from smr.settings import Settings
 from smr.tables import (
     addresses,
@@ -210,8 +211,25 @@ def _customer(name: str) -> Callable[[Fetch], Getter]:
 
 
 def _birthday(fetch: Fetch) -> Getter:
-    place = fetch.column(_customers(fetch).c.birthday)
-    return lambda row: None if row[place] is None else _date(row[place])
+    """The solar date; where only the lunar one is known, the day that it was."""
+    solar, lunar = (fetch.column(_customers(fetch).c[name]) for name in ("birthday", "lunar_birthday"))
+
+    def get(row: Row) -> date | None:
+        if row[solar] is not None:
+            return _date(row[solar])
+        return None if row[lunar] is None else solar_of(read_lunar(row[lunar]))
+
+    return get
+
+
+def _lunar_birthday(fetch: Fetch) -> Getter:
+    place = fetch.column(_customers(fetch).c.lunar_birthday)
+    return lambda row: None if row[place] is None else in_chinese(read_lunar(row[place]))
+
+
+def _festival(fetch: Fetch) -> Getter:
+    """The anchor is the day and the festival."""
+    return lambda row: str(row[ANCHOR]).partition(" ")[2] or None
 
 
 def _date(text: str) -> date | None:
@@ -401,7 +419,7 @@ def _local_day(at: int, where: ZoneInfo) -> date:
 
 
 def _due_day(fetch: Fetch) -> Getter:
-    return _day(fetch, ANCHOR_AT if isinstance(fetch.playbook.trigger, OnDate) else RUNS_OUT_AT)
+    return _day(fetch, ANCHOR_AT if isinstance(fetch.playbook.trigger, OnDate | OnFestival) else RUNS_OUT_AT)
 
 
 def _due_days(fetch: Fetch) -> Getter:
@@ -446,6 +464,7 @@ MAKERS: dict[str, Callable[[Fetch], Getter]] = {
     "customer.name": _customer("name"),
     "customer.gender": _customer("gender"),
     "customer.birthday": _birthday,
+    "customer.lunar_birthday": _lunar_birthday,
     "customer.locale": _customer("locale"),
     "customer.zone": _customer("zone"),
     "customer.staff": _staff_name,
@@ -469,6 +488,7 @@ MAKERS: dict[str, Callable[[Fetch], Getter]] = {
     "due.days": _due_days,
     "due.in_words": _due_in_words,
     "bundle": _bundle,
+    "festival.name": _festival,
     "reorder.url": _reorder_url,
     "staff.name": _staff_name,
     "message.id": lambda fetch: lambda row: fetch.message_id,

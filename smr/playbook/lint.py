@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from smr import clock
+from smr.almanac import FESTIVALS, festival_named
 from smr.conditions.model import All, AnyOf, Condition, Not
 from smr.cron import schedule_cron
-from smr.errors import Fault
+from smr.errors import Fault, did_you_mean
 from smr.notation import Rate, span_text
 from smr.playbook.logic import contradiction, implies
 from smr.playbook.model import (
@@ -24,6 +25,7 @@ from smr.playbook.model import (
     Interacted,
     Library,
     OnDate,
+    OnFestival,
     Playbook,
     ProductEntry,
     Purchased,
@@ -83,6 +85,7 @@ class Lint:
             self.cap,
             self.backfill,
             self.often,
+            self.calendar,
             self.lines,
             self.likely,
             self.conditions,
@@ -149,6 +152,21 @@ class Lint:
             yield self.warn(
                 ("trigger", "schedule", "cron"), "cron_too_often", what, "write such as 0 10 * * *"
             )
+
+    def calendar(self) -> Iterator[Fault]:
+        """Of festivals that smr does not know, and of days that no calendar tells."""
+        trigger = self.playbook.trigger
+        if isinstance(trigger, OnFestival):
+            known = [name for one in FESTIVALS for name in (one.name, *one.names)]
+            for name in trigger.festival:
+                if festival_named(name) is None:
+                    what = f"{name!r} is no festival that smr knows: due is when the calendar says so"
+                    fix = f"{did_you_mean(name, known)}; or import it: smr import calendar FILE"
+                    yield self.warn(("trigger", "festival"), "festival_unknown", what, fix)
+        if isinstance(trigger, Scheduled) and trigger.schedule.only and self.settings.shop.region == "none":
+            what = f"only {trigger.schedule.only}: no public holidays are known but those the shop imports"
+            fix = "write shop: {calendar: cn} in config.yaml, or smr import calendar FILE"
+            yield self.warn(("trigger", "schedule", "only"), "no_calendar", what, fix)
 
     def lines(self) -> Iterator[Fault]:
         """Of categories and products the catalog does not have."""

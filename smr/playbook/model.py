@@ -264,6 +264,11 @@ class ScheduleTimes(Part):
     cron: str | None = Field(None, description="minute hour day month weekday; 0 and 7 are Sunday")
     from_: Day | None = Field(None, alias="from", description="first day")
     until: Day | None = Field(None, description="last day")
+    only: Literal["workdays", "days_off", "holidays", "not_holidays"] | None = Field(
+        None,
+        description="only on such days of the calendar: workdays (make-up ones, too), days_off, holidays, "
+        "not_holidays 只在工作日、休息日、法定节假日、非法定节假日",
+    )
 
     @model_validator(mode="after")
     def _one(self) -> ScheduleTimes:
@@ -285,12 +290,31 @@ class DateOf(Part):
 
     field: Annotated[str, Field(pattern=r"^(birthday|first_purchase|attributes\.[^.]{1,100})$")]
     every: Literal["year", "once"] = "year"
+    calendar: Literal["solar", "lunar", "own"] = Field(
+        "solar",
+        description="by which the day is kept: solar, lunar, or own: lunar for whoever has a lunar "
+        "birthday, else solar 公历、农历，或各人自己过的那个",
+    )
+
+    @model_validator(mode="after")
+    def _own_birthday(self) -> DateOf:
+        if self.calendar == "own" and self.field != "birthday":
+            raise ValueError("own belongs to birthday: of other dates say solar or lunar")
+        if self.calendar == "lunar" and self.field == "first_purchase" and self.every == "once":
+            raise ValueError("the first purchase itself is one day in any calendar; take calendar out")
+        return self
 
 
 class OnDate(Part):
     """A day in the customer's life, such as a birthday, each year or once."""
 
     date: DateOf
+
+
+class OnFestival(Part):
+    """A festival, such as 中秋, for everybody in `who`; smr's own, or one of the shop's in the calendar."""
+
+    festival: Names
 
 
 class SegmentChange(Part):
@@ -378,6 +402,7 @@ TRIGGERS: dict[str, type[Part]] = {
     "purchase": Purchased,
     "schedule": Scheduled,
     "date": OnDate,
+    "festival": OnFestival,
     "segment": SegmentChanged,
     "stage": StageChanged,
     "tag": TagAdded,
@@ -407,6 +432,7 @@ Trigger = Annotated[
     | Annotated[Purchased, Tag("«purchase»")]
     | Annotated[Scheduled, Tag("«schedule»")]
     | Annotated[OnDate, Tag("«date»")]
+    | Annotated[OnFestival, Tag("«festival»")]
     | Annotated[SegmentChanged, Tag("«segment»")]
     | Annotated[StageChanged, Tag("«stage»")]
     | Annotated[TagAdded, Tag("«tag»")]

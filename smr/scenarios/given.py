@@ -53,7 +53,7 @@ def put_given(
         tables.substitutes: list(rows.substitutes()),
         tables.staff: [{"staff_id": key, "name": name} for key, name in scenario.given.staff.items()],
         tables.stores: [{"store_id": key, "name": name} for key, name in scenario.given.stores.items()],
-        tables.calendar: [{"day": day.isoformat(), "kind": "holiday"} for day in scenario.given.holidays],
+        tables.calendar: list(rows.calendar()),
     }
     owned = {
         tables.customers: list(rows.customers()),
@@ -100,6 +100,12 @@ class _Rows:
 
     def money(self, price: Decimal | None, quantity: Decimal = Decimal(1)) -> int | None:
         return None if price is None else minor_units(price * quantity, self.settings.shop.currency)
+
+    def calendar(self) -> Iterator[Row]:
+        for kind, days in (("holiday", self.given.holidays), ("workday", self.given.workdays)):
+            yield from ({"day": day.isoformat(), "kind": kind, "name": ""} for day in days)
+        for name, day in self.given.festivals.items():
+            yield {"day": day.isoformat(), "kind": "festival", "name": name}
 
     def products(self) -> Iterator[Row]:
         """The listed ones, then those that only purchases name."""
@@ -170,6 +176,7 @@ class _Rows:
                 "name": customer.name,
                 "gender": customer.gender,
                 "birthday": customer.birthday.isoformat() if customer.birthday else None,
+                "lunar_birthday": customer.lunar_birthday,
                 "zone": customer.zone,
                 "locale": customer.locale,
                 "staff_id": customer.staff,

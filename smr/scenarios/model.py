@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from smr.almanac import parse_lunar
 from smr.conditions.model import Name, Names, Part
 from smr.errors import did_you_mean
 from smr.events import InteractionKind, Reason
@@ -45,6 +46,13 @@ def _reason(value: Any) -> Any:
     return value
 
 
+def _lunar(value: Any) -> Any:
+    try:
+        return str(parse_lunar(value)) if isinstance(value, str) else value
+    except ValueError as error:
+        raise UnfitValueError("day_invalid", str(error)) from None
+
+
 def _texts(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -63,6 +71,9 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-23 09:00"]}),
 ]
 """A time as written: a day, or a day and a time of day, local to the shop unless an offset follows."""
+
+LunarDay = Annotated[str, BeforeValidator(_lunar)]
+"""A lunar date, however it is written, as `1990-08-15`, `1990-L05-15` or, without its year, `0000-08-15`."""
 
 Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=2_000)], ...],
@@ -107,6 +118,7 @@ class GivenCustomer(Part):
     name: Name | None = None
     gender: Name | None = None
     birthday: Day | None = None
+    lunar_birthday: LunarDay | None = Field(None, description="such as 1990-08-15, 1990-L05-15 or 八月十五")
     zone: ZoneName | None = None
     locale: Name | None = None
     staff: Name | None = Field(None, description="the id of the person who owns the customer")
@@ -214,6 +226,8 @@ class Given(Part):
     staff: dict[Name, Name] = Field(default_factory=dict, description="names by id")
     stores: dict[Name, Name] = Field(default_factory=dict, description="names by id")
     holidays: Annotated[tuple[Day, ...], Several] = ()
+    workdays: Annotated[tuple[Day, ...], Several] = Field((), description="days that make up for holidays")
+    festivals: dict[Name, Day] = Field(default_factory=dict, description="of the shop's own: days by name")
 
 
 class Named(Part):

@@ -16,10 +16,21 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr import clock
+from smr.almanac import almanac_of
 from smr.due import candidates_of
 from smr.events import CandidateState, MessageState, Reason
 from smr.messages import FailedMessage, render
-from smr.playbook.model import DateOf, OnDate, Playbook, Purchased, RunsOut, Scheduled, Silent, Step
+from smr.playbook.model import (
+    DateOf,
+    OnDate,
+    OnFestival,
+    Playbook,
+    Purchased,
+    RunsOut,
+    Scheduled,
+    Silent,
+    Step,
+)
 from smr.scenarios.model import Named
 from smr.scenarios.play import Moment
 from smr.tables import bucket_of, candidates, messages
@@ -192,7 +203,13 @@ class Witness:
         rows: list[Any] = []
         with moment.database.read() as connection:
             for found in candidates_of(
-                playbook, step, moment.library, moment.settings, moment.at, customer=place
+                playbook,
+                step,
+                moment.library,
+                moment.settings,
+                moment.at,
+                customer=place,
+                almanac=almanac_of(connection, moment.settings),
             ):
                 part = found.select.subquery()
                 columns = [
@@ -271,6 +288,8 @@ def _nothing(playbook: Playbook, customer: str) -> str:
             return f"the schedule has no slot that is due now, or {customer} is not in the playbook's who"
         case OnDate(date=DateOf(field=field)):
             return f"{field} of {customer} is no day that makes it due now"
+        case OnFestival(festival=names):
+            return f"none of {', '.join(names)} is near, or {customer} is not in the playbook's who"
         case Silent():
             return f"{customer} has neither bought nor done anything yet, or not been silent for so long"
         case _:

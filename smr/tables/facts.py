@@ -19,6 +19,7 @@ customers = customer_owned(
     sa.Column("store_id", Key),
     sa.Column("attributes", Json),
     sa.Column("first_seen_at", Utc, nullable=False),
+    sa.Column("lunar_birthday", sa.Text),  # YYYY-MM-DD, YYYY-LMM-DD in a leap month; 0000: no year known
     clustered=False,
 )
 

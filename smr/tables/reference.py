@@ -75,9 +75,9 @@ stores = sa.Table(
 calendar = sa.Table(
     "calendar",
     metadata,
-    sa.Column("day", sa.Text, primary_key=True),  # YYYY-MM-DD
-    sa.Column("kind", sa.Text, nullable=False),  # holiday | workday (a make-up workday)
-    sa.Column("name", sa.Text),
+    sa.Column("day", Key, primary_key=True),  # YYYY-MM-DD
+    sa.Column("kind", Key, primary_key=True),  # holiday | workday (a make-up workday) | normal | festival
+    sa.Column("name", Key, primary_key=True, server_default=""),
     info={"owner": "reference"},
 )
 

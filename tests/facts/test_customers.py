@@ -41,7 +41,7 @@ def test_everything_told_of_a_customer_is_kept(database: Database, take: Take) -
     assert rows(database, customers, *(column.name for column in customers.columns)) == [
         (
             *(bucket_of("ana"), "ana", dice_of("ana"), "Ana", "f", "1990-05-31", "Europe/Rome", None),
-            *("S1", "W1", {"skin": "dry"}, NOW),
+            *("S1", "W1", {"skin": "dry"}, NOW, None),
         )
     ]
     assert rows(database, addresses, "channel", "address") == [
@@ -55,6 +55,18 @@ def test_everything_told_of_a_customer_is_kept(database: Database, take: Take) -
     assert rows(database, staff, "staff_id", "name") == [("S1", "小林")]
     assert rows(database, stores, "store_id", "name") == [("W1", "西湖店")]
     assert rows(database, changed_customers, "customer_id") == [("ana",)]
+
+
+def test_a_lunar_birthday_has_its_column_or_says_so(database: Database, take: Take) -> None:
+    take("customers", "customer_id,lunar_birthday\nana,1990-8-15\nben,闰五月初三\n")
+    take("customers", "customer_id,birthday\ncleo,农历八月十五\ndan,1990-05-31\nana,1990-10-03\n", "b.csv")
+    assert rows(database, customers, "customer_id", "birthday", "lunar_birthday") == [
+        ("ana", "1990-10-03", "1990-08-15"),
+        ("ben", None, "0000-L05-03"),
+        ("cleo", None, "0000-08-15"),
+        ("dan", "1990-05-31", None),
+    ]
+    assert take("customers", "customer_id,lunar_birthday\neve,八月\n", "c.csv").refused == {"day": 1}
 
 
 def test_importing_twice_changes_nothing(database: Database, take: Take) -> None:

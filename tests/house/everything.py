@@ -149,6 +149,11 @@ EVENTS = tuple(
         "asked": "{interaction: {topic: [询价, 皮肤问题]}}",
         "silent": "{silence: {for: 30d}}",
         "returned": "{refund: {category: 洁面}}",
+        "lunar": "{date: {field: birthday, calendar: lunar}}",
+        "own": "{date: {field: birthday, calendar: own}}",
+        "moons": "{date: {field: first_purchase, calendar: lunar}}",
+        "festival": "{festival: [感恩节, 小雪, 黑五]}",
+        "workdays": '{schedule: {every: day, at: "08:00", only: workdays}}',
     }.items()
 )
 

@@ -180,3 +180,15 @@ def test_many_conditions_are_told_to_cost_time(tmp_path: Path) -> None:
 def test_the_playbooks_of_this_repository_hold_no_surprise() -> None:
     found = lint(load_library(ROOT / "playbooks", Settings()), Settings())
     assert {fault.code for fault in found} <= {"not_live"}
+
+
+def test_a_festival_that_smr_does_not_know_is_asked_about(tmp_path: Path) -> None:
+    text = "trigger: {festival: [中秋, 店庆]}\n" + steps("name: a, send: 3d before due")
+    assert warnings(tmp_path, text) == [("trigger → festival", "festival_unknown")]
+
+
+def test_workdays_without_a_calendar_of_holidays_are_told(tmp_path: Path) -> None:
+    text = "trigger: {schedule: {every: day, at: 10:00, only: workdays}}\n" + steps("name: a, send: on due")
+    london = Settings.model_validate({"shop": {"zone": "Europe/London"}})
+    assert warnings(tmp_path, text) == []
+    assert warnings(tmp_path, text, london) == [("trigger → schedule → only", "no_calendar")]
