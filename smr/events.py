@@ -101,6 +101,7 @@ class Reason(StrEnum):
     HOLDOUT = "holdout"
     HANDED_OVER = "handed_over"
     TEMPLATE = "template"
+    SENSITIVE = "sensitive"
     DELETED = "deleted"
     OPERATOR = "operator"
 

@@ -43,6 +43,8 @@ KNOWN_CHANNELS = ("wecom", "wecom_moments", "wecom_group", "sms", "email", "webh
 """Channel names that need no entry in config.yaml: each maps to the embedded file channel."""
 
 ONE_TEXT_TO_MANY = frozenset({"wecom_moments", "wecom_group"})
+READ_BY_OTHERS = frozenset({"sms"})
+"""Channels whose texts light up on a screen that lies on the table."""
 
 
 class Part(BaseModel):
@@ -191,6 +193,13 @@ class PolicySettings(Part):
     complaint_tags: tuple[str, ...] = Field(
         ("投诉中", "complaint"), description="customers with one of these tags are left in peace"
     )
+    discreet_word: str | None = Field(
+        None,
+        min_length=1,
+        max_length=50,
+        description="what a sensitive product is called on discreet channels; "
+        "default: 您买过的商品, what you bought",
+    )
     useful_for: Span = Field(3 * clock.DAY, description="for steps that do not say how late is too late")
 
 
@@ -209,6 +218,10 @@ class ChannelSettings(Part):
     )
     cap: RateText | None = Field(None, description="at most so many messages per customer on this channel")
     personal: Flag | None = Field(None, description="false: one text goes to many (such as Moments)")
+    discreet: Flag | None = Field(
+        None,
+        description="true: others may read along, so nothing sensitive is named; default: of sms only",
+    )
     max_length: Whole | None = Field(None, ge=1, description="longest text, in characters")
     rate: PaceText | None = Field(
         None, description="at most so fast, over all processes, such as 50 per second or 600 per minute"
@@ -364,6 +377,11 @@ class Settings(Part):
         """Whether each customer gets an own message there (else one text goes to many)."""
         stated = self.channel(name).personal
         return name not in ONE_TEXT_TO_MANY if stated is None else stated
+
+    def is_discreet(self, name: str) -> bool:
+        """Whether others may read along there, so that nothing sensitive is named."""
+        stated = self.channel(name).discreet
+        return name in READ_BY_OTHERS if stated is None else stated
 
     @property
     def daemon_tz(self) -> ZoneInfo:

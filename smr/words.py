@@ -38,6 +38,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.HOLDOUT: ("is held out to compare with", "对照组，不发送"),
     Reason.HANDED_OVER: ("is handed to a person, who writes instead", "已转人工跟进，机器人不发"),
     Reason.TEMPLATE: ("the text could not be rendered for this customer", "模板渲染失败"),
+    Reason.SENSITIVE: (
+        "the text names something sensitive where others may read along",
+        "文案会在短信等渠道点名敏感商品或话题",
+    ),
     Reason.DELETED: ("the playbook was deleted", "剧本已删除"),
     Reason.OPERATOR: ("stopped by an operator", "运营人员取消"),
 }

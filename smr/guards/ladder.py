@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from smr import clock
 from smr.conditions import Who
 from smr.conditions.contact import may_reach
+from smr.discretion import naming
 from smr.playbook.model import Library, Playbook
 from smr.settings import Settings
 from smr.tables import addresses, messages, named
@@ -30,15 +31,18 @@ def next_rungs(
 ) -> Mapping[str, Rung]:
     """By message id, the first channel after its present one in the step's `via` that may reach the customer.
 
-    What has no such channel is left out, as is what its playbook no longer sends.
+    What has no such channel is left out, as is what its playbook no longer sends. A text that names something
+    sensitive does not go on to a discreet channel.
     """
     known = {playbook.name: playbook for playbook in library.playbooks}
-    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    alike: dict[tuple[str, str, str, bool], list[str]] = defaultdict(list)
+    named = naming(connection, library, settings, _ids(message_ids)) if message_ids else {}
     for playbook, step, channel, message_id in _where_they_are(connection, message_ids):
-        alike[playbook, step, channel].append(message_id)
+        alike[playbook, step, channel, message_id in named].append(message_id)
     found: dict[str, Rung] = {}
-    for (playbook, step, channel), ids in alike.items():
+    for (playbook, step, channel, is_named), ids in alike.items():
         later = _later(known.get(playbook), step, channel)
+        later = tuple(name for name in later if not (is_named and settings.is_discreet(name)))
         if later:
             statement = _statement(ids, later, known[playbook].purpose, settings)
             rows = connection.execute(statement, {"now": clock.seconds(now)})

@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from smr import clock
 from smr.conditions import Who
 from smr.conditions.contact import may_reach
-from smr.database.given import PLACE, bound, given, matches, places, within
+from smr.database.given import PLACE, bound, buckets_of, given, matches, places, within
+from smr.discretion import naming
 from smr.events import Reason
 from smr.guards.chain import reason_of
 from smr.guards.frequency_cap import counted_for, impersonal
@@ -101,7 +102,20 @@ def recheck(
             continue
         bench = Bench(playbook, playbook.step(step_name), library, settings, now, quiet, sending=True)
         verdicts |= _judge(connection, bench, channel, ids)
-    return verdicts
+    discreet = [one.message_id for one in written if settings.is_discreet(one.channel)]
+    return verdicts | _named(connection, library, settings, discreet)
+
+
+def _named(
+    connection: Connection, library: Library, settings: Settings, message_ids: Sequence[str]
+) -> dict[str, Verdict]:
+    """Those that name what is sensitive on a discreet channel: it may have been called so since."""
+    if not message_ids:
+        return {}
+    m = messages.c
+    these = sa.and_(m.bucket.in_(sorted(set(buckets_of(message_ids)))), m.message_id.in_(message_ids))
+    found = naming(connection, library, settings, these)
+    return {message_id: Verdict(Reason.SENSITIVE) for message_id in found}
 
 
 def _judge(connection: Connection, bench: Bench, channel: str, ids: Sequence[str]) -> dict[str, Verdict]:

@@ -10,16 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from jinja2 import nodes
+
+from smr.discretion import Discretion
 from smr.errors import Fault
 from smr.messages import context
 from smr.messages.fault import FAILED, VARIABLE, TemplateError
 from smr.messages.length import Length, longest, shortest
 from smr.messages.template import CompiledTemplate
 from smr.messages.texts import Source, compile_source, sources
-from smr.playbook.model import TRIGGERS, Library, Playbook, Step
+from smr.playbook.model import TRIGGERS, GaveBack, Library, Playbook, Purchased, RunsOut, Step
 from smr.settings import Settings
 
 TOO_LONG = "message_too_long"
+SENSITIVE = "sensitive_named"
+TELLING = ("product.name", "product.category", "offer.name", "purchase.products", "bundle")
+"""Names that tell what somebody bought."""
 
 CHANNEL_LENGTHS: dict[str, tuple[int, str]] = {
     "sms": (500, "characters"),
@@ -70,6 +76,7 @@ class _Check:
             yield from names
             if not any(not fault.warning for fault in names):
                 yield from self.trial(source, template)
+            yield from self.sensitive(source, template)
             if source.path[2] in {"message", "template"}:
                 yield from self.length(source, template)
 
@@ -115,6 +122,47 @@ class _Check:
             template.render(context.sample(template.names, self.settings.shop.language))
         except TemplateError as error:
             yield self.fault(source, error.line, FAILED, error.what, error.fix)
+
+    def sensitive(self, source: Source, template: CompiledTemplate) -> Iterator[Fault]:
+        """Of texts that name what is sensitive on a discreet channel, and of names that change there."""
+        discretion = Discretion.of(self.library, self.settings)
+        if not discretion.hushes(self.step.via):
+            return
+        channel = next(name for name in self.step.via if name in discretion.channels)
+        word = discretion.written.first(*self.fixed(template))
+        told = [name for name in TELLING if name in template.names]
+        if word is not None:
+            what = f"this names {word}, which is sensitive, and others may read along on {channel}"
+            fix = f"say it without: it is never sent there as it is. Or take {channel} out of via"
+            yield self.fault(source, 0, SENSITIVE, what, fix)
+        elif told and self.about_sensitive(discretion):
+            instead = discretion.word(self.settings.shop.language)
+            what = f"on {channel} a sensitive product is called {instead!r}"
+            fix = "read the text with that word; policy → discreet_word in config.yaml sets another"
+            line = template.lines[told[0]]
+            yield self.fault(source, line, SENSITIVE, what, fix, warning=True, word=told[0])
+
+    def fixed(self, template: CompiledTemplate) -> Iterator[str]:
+        """What a text says to everybody."""
+        yield from (node.data for node in template.tree.find_all(nodes.TemplateData))
+        consts = (node.value for node in template.tree.find_all(nodes.Const))
+        yield from (value for value in consts if isinstance(value, str))
+        known = {
+            "playbook.title": self.playbook.shown,
+            "playbook.name": self.playbook.name,
+            "step.name": self.step.name,
+            "shop.name": self.settings.shop.name,
+        }
+        yield from (text for name, text in known.items() if name in template.names)
+
+    def about_sensitive(self, discretion: Discretion) -> bool:
+        """Whether the playbook's trigger names a sensitive product or category."""
+        trigger = self.playbook.trigger
+        match trigger:
+            case RunsOut(runs_out=goods) | Purchased(purchase=goods) | GaveBack(refund=goods):
+                categories, products = {*(goods.category or ())}, {*(goods.product or ())}
+                return bool(categories & discretion.categories or products & discretion.products)
+        return False
 
     def length(self, source: Source, template: CompiledTemplate) -> Iterator[Fault]:
         most, least = longest(template.tree.body), shortest(template.tree.body)

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, FromClause
 
 from smr import clock
+from smr.discretion import Discretion, Search
 from smr.events import CandidateState, Reason
 from smr.messages.check import channel_limit
 from smr.messages.fault import TemplateError, ValueRefused
@@ -36,6 +37,7 @@ from smr.messages.fetching import (
     Row,
     fetch_for,
 )
+from smr.messages.hushed import hushed
 from smr.messages.texts import StepTexts, step_texts
 from smr.playbook.model import Library, Playbook, Step
 from smr.settings import Settings
@@ -174,6 +176,8 @@ class StepRenderer:
     limits: dict[str, tuple[int, str] | None]
     version: str
     settings: Settings
+    discretion: Discretion
+    sensitive: Search | None = None
 
     @classmethod
     def of(
@@ -186,6 +190,7 @@ class StepRenderer:
         except TemplateError as error:
             problem = str(error)
         fetch = fetch_for(texts.names if texts else (), playbook, step, library, settings, source)
+        discretion = Discretion.of(library, settings)
         return cls(
             playbook,
             step,
@@ -197,6 +202,7 @@ class StepRenderer:
             {channel: channel_limit(settings, channel) for channel in step.via},
             library.versions.get(playbook.name, ""),
             settings,
+            discretion,
         )
 
     def render(
@@ -220,11 +226,20 @@ class StepRenderer:
         self.fetch.today = clock.local_day(now, self.settings.shop.tz)
         self.static["today"] = self.fetch.today
         self.fetch.load_lists(connection, rows, now)
+        if self.discretion.hushes(self.step.via):
+            self.sensitive = self.discretion.search(connection)
 
     def context(self, connection: Connection, row: Row, now: datetime) -> dict[str, Any]:
         """The plain values of one row; raises ValueRefused."""
         self.begin(connection, [row], now)
-        return self.fetch.context(row, self.static)
+        return self.values(row)
+
+    def values(self, row: Row) -> dict[str, Any]:
+        """The same, once all is read; with nothing sensitive in them where the channel is discreet."""
+        context = self.fetch.context(row, self.static)
+        if self.sensitive is None or row[CHANNEL] not in self.discretion.channels:
+            return context
+        return hushed(context, self.discretion, self.sensitive)
 
     def message(self, row: Row, at: int, run_id: int) -> RenderedMessage | FailedMessage:
         """One message; raises TemplateError or ValueRefused."""
@@ -234,9 +249,15 @@ class StepRenderer:
         if row[ADDRESS] is None:
             return self.failed(row, Reason.UNREACHABLE, f"no address on {row[CHANNEL]}")
         identity = self.fetch.message_id = message_id(name, step, row[BUCKET], row[CUSTOMER], row[ANCHOR])
-        context = self.fetch.context(row, self.static)
+        context = self.values(row)
         body = texts.body.render(context).strip()
         self.check_body(body, row[CHANNEL])
+        subject = None if texts.subject is None else texts.subject.render(context).strip()
+        html = None if texts.html is None else texts.html.render(context).strip()
+        attached = texts.attached(context)
+        named = self.named(row[CHANNEL], subject, body, html, attached)
+        if named is not None:
+            return self.failed(row, Reason.SENSITIVE, f"it names {named}, and others may read {row[CHANNEL]}")
         return RenderedMessage(
             row[BUCKET],
             row[CUSTOMER],
@@ -247,10 +268,10 @@ class StepRenderer:
             row[CHANNEL],
             row[ADDRESS],
             self.playbook.purpose,
-            None if texts.subject is None else texts.subject.render(context).strip(),
+            subject,
             body,
-            None if texts.html is None else texts.html.render(context).strip(),
-            texts.attached(context),
+            html,
+            attached,
             self.playbook.priority,
             row[DUE_AT],
             at if row[SEND_AFTER] is None else row[SEND_AFTER],
@@ -259,6 +280,12 @@ class StepRenderer:
             self.version,
             at,
         )
+
+    def named(self, channel: str, *texts: str | None) -> str | None:
+        """Something sensitive that one of the texts names on a discreet channel."""
+        if self.sensitive is None or channel not in self.discretion.channels:
+            return None
+        return self.sensitive.first(*texts)
 
     def check_body(self, body: str, channel: str) -> None:
         """Refuse an empty text, and one that is longer than its channel takes."""

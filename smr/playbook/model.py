@@ -109,6 +109,13 @@ class Role(Part):
         return self
 
 
+class Sensitive(Part):
+    """What is not named on discreet channels, such as SMS."""
+
+    product: Names | None = Field(None, description="these products 商品")
+    category: Names | None = Field(None, description="all products of these categories 类目")
+
+
 class Catalog(Part):
     """`catalog.yaml`: the operator's knowledge about products."""
 
@@ -119,6 +126,9 @@ class Catalog(Part):
     roles: dict[Name, Role] = Field(
         default_factory=dict,
         description="the part products play, such as 引流, 核心, 利润, 爆款, 拓展 商品角色",
+    )
+    sensitive: Sensitive = Field(
+        Sensitive(), description="what is not named where others may read along, such as in SMS 敏感商品"
     )
 
 

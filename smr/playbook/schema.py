@@ -63,6 +63,7 @@ CHINESE = {
     "ReadyLifecycle": "五个生命周期阶段。",
     "ReadyTiers": "五个客户层级。",
     "Role": "商品角色。",
+    "Sensitive": "敏感商品:短信等渠道里不点名。",
     "RunsOut": "快用完时触发;写了 likely,则在足够可能购买的第一天到期。",
     "Purchased": "购买后触发。",
     "Scheduled": "定时触发。",

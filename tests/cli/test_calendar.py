@@ -33,12 +33,9 @@ def test_the_days_ahead_are_told_with_their_lunar_dates(shop: CliRunner) -> None
 def test_it_says_from_when_on_the_holidays_are_not_arranged(shop: CliRunner) -> None:
     told = shop.invoke(app, ["calendar", "--now", "2026-12-20", "--days", "60", "--json"])
     assert "after that only the statutory days are known" not in told.stdout
-    assert {
-        "day": "2027-02-06",
-        "lunar": "正月初一",
-        "kind": "holiday",
-        "name": "春节",
-        "festivals": ["春节"],
-    } in json.loads(told.stdout)
+    spring = [day for day in json.loads(told.stdout) if day["day"] == "2027-02-06"]
+    assert [(day["lunar"], day["kind"], day["festivals"]) for day in spring] == [
+        ("正月初一", "holiday", ["春节"])
+    ]
     told = shop.invoke(app, ["calendar", "--now", "2026-12-20", "--days", "60"])
     assert "only the statutory days are known" in told.output
