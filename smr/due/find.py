@@ -45,6 +45,7 @@ class Query:
     def __init__(self, dialect: str, step: Step, found: Found, judge: Judge) -> None:
         self.bound = found.bound
         self.of_undecided = found.of_undecided
+        self.gate = found.gate
         self.step = step.name
         self.news = None if found.news is None else [Query(dialect, step, one, judge) for one in found.news]
         self._made_of = (dialect, found, step, judge)
@@ -116,7 +117,9 @@ def find(
     anybody = connection.execute(_UNDECIDED, {"low": low, "high": high}).first() is not None
     for query in wanted.queries:
         values = {"now": now, "run": run_id, "low": low, "high": high}
-        seen = connection.execute(query.count, {**values, **query.bound}).scalar_one()
+        seen = 0
+        if query.gate is None or connection.execute(query.gate, {"now": now, **query.bound}).first():
+            seen = connection.execute(query.count, {**values, **query.bound}).scalar_one()
         found = 0
         for one in [query] if query.news is None else query.news:
             if seen and one.may_find(anybody_undecided=anybody):

@@ -15,12 +15,14 @@ from sqlalchemy import ColumnElement
 
 from smr.conditions import Who
 from smr.conditions.model import Goods
-from smr.conditions.purchases import of_goods
+from smr.conditions.purchases import NOW, kept, of_goods
 from smr.events import SPOKEN
 from smr.playbook.model import (
     GaveBack,
     Happening,
     Interacted,
+    OnProduct,
+    ProductNews,
     SegmentChange,
     SegmentChanged,
     Silent,
@@ -34,6 +36,9 @@ from smr.tables import (
     members,
     mentions,
     named,
+    product_changes,
+    products,
+    purchases,
     refunds,
     sortings,
     stages,
@@ -63,6 +68,8 @@ def happenings(trigger: Any) -> Iterator[Happened]:
             yield _interaction(wanted)
         case GaveBack(refund=goods):
             yield _refund(goods)
+        case OnProduct(product=wanted):
+            yield _product(wanted)
         case Silent(silence=wanted):
             yield from _silence(wanted.for_)
 
@@ -172,6 +179,74 @@ def _refund(goods: Goods) -> Happened:
         .group_by(row.c.bucket, row.c.customer_id, row.c.refund_id)
     )
     return _given(select)
+
+
+def product_news(wanted: ProductNews) -> sa.Select[Any]:
+    """The changes of products in the window that are such news, and still hold."""
+    change, now = named(product_changes, "news"), named(products, "now")
+    at = _seconds(change.c.changed_at)
+    where = [at > SINCE, at <= UNTIL, at <= NOW, *of_goods(change.c.product_id, wanted)]
+    if wanted.what == "back_in_stock":
+        where += [change.c.what == "stock", change.c.in_stock.is_(sa.true())]
+        where += [change.c.in_stock_before.is_(sa.false()), now.c.in_stock.is_not(sa.false())]
+    else:
+        # In whole per mille: both sides are integers on every engine.
+        left = 1000 - round(1000 * (wanted.by or 0))
+        where += [change.c.what == "price", change.c.price < change.c.price_before]
+        where += [change.c.price * 1000 <= change.c.price_before * left, now.c.price <= change.c.price]
+    joined = change.join(now, now.c.product_id == change.c.product_id)
+    return sa.select(change.c.product_id, at.label("changed_at")).select_from(joined).where(*where)
+
+
+def _product(wanted: ProductNews) -> Happened:
+    """One per change and customer, whatever drew them to the product."""
+    news = product_news(wanted).subquery("news_of")
+    parts = {"bought": _bought_it, "looked": _looked_at_it, "asked": _asked_about_it}
+    drawn = sa.union(*(parts[name](news, wanted.within) for name in dict.fromkeys(wanted.interested)))
+    found = drawn.subquery("drawn")
+    at = found.c.anchor_at
+    columns = (found.c.bucket, found.c.customer_id, _anchor(found.c.product_id, at), at, found.c.product_id)
+    return _given(sa.select(*columns))
+
+
+def _bought_it(news: Any, within: int) -> sa.Select[Any]:
+    line = named(purchases, "drawn_line")
+    at, changed_at = _seconds(line.c.purchased_at), news.c.changed_at
+    joined = buyers.join(line, Who.of(buyers).owns(line)).join(news, news.c.product_id == line.c.product_id)
+    return _drawn(line, news, joined).where(
+        buyers.c.bucket.between(LOW, HIGH),
+        _seconds(buyers.c.last_purchased_at) > SINCE - within,
+        at > changed_at - within,
+        at <= changed_at,
+        kept(line),
+    )
+
+
+def _looked_at_it(news: Any, within: int) -> sa.Select[Any]:
+    return _did(news, within, spoken=False)
+
+
+def _asked_about_it(news: Any, within: int) -> sa.Select[Any]:
+    return _did(news, within, spoken=True)
+
+
+def _did(news: Any, within: int, *, spoken: bool) -> sa.Select[Any]:
+    deed, kinds = named(interactions, "drawn_deed"), [str(kind) for kind in SPOKEN]
+    at, changed_at = _seconds(deed.c.happened_at), news.c.changed_at
+    same = news.c.product_id == deed.c.attributes["product_id"].as_string()
+    joined = visitors.join(deed, Who.of(visitors).owns(deed)).join(news, same)
+    return _drawn(deed, news, joined).where(
+        visitors.c.bucket.between(LOW, HIGH),
+        _seconds(visitors.c.last_interacted_at) > SINCE - within,
+        at > changed_at - within,
+        at <= changed_at,
+        deed.c.kind.in_(kinds) if spoken else deed.c.kind.not_in(kinds),
+    )
+
+
+def _drawn(row: Any, news: Any, joined: Any) -> sa.Select[Any]:
+    columns = (row.c.bucket, row.c.customer_id, news.c.product_id, news.c.changed_at.label("anchor_at"))
+    return sa.select(*columns).select_from(joined)
 
 
 def _silence(span: int) -> Iterator[Happened]:

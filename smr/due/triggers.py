@@ -22,13 +22,14 @@ from smr.conditions.purchases import category_of, kept, of_goods
 from smr.cron import Cron, cron_of, parse_cron
 from smr.due.forecasts import asked_by
 from smr.due.goods import KINDS
-from smr.due.happenings import HIGH, LOW, SINCE, UNTIL, happenings
+from smr.due.happenings import HIGH, LOW, SINCE, UNTIL, happenings, product_news
 from smr.due.window import Today, Window, useful_for
 from smr.playbook.model import (
     DateOf,
     Library,
     OnDate,
     OnFestival,
+    OnProduct,
     Playbook,
     Purchased,
     RunsOut,
@@ -81,7 +82,8 @@ class Found:
     """A SELECT of candidates and the values to bind with it (beside `low`, `high`, `now` and `run`).
 
     `keys` has as many rows and is quicker to count, where there is such a thing. `news` are what of it an
-    earlier run cannot have found as it is now; None where nobody knows.
+    earlier run cannot have found as it is now; None where nobody knows. Where `gate` finds no row, there is
+    nothing to find at all, which is quicker to ask.
     """
 
     select: sa.Select[Any]
@@ -89,6 +91,7 @@ class Found:
     keys: sa.FromClause | None = None
     news: tuple[Found, ...] | None = None
     of_undecided: bool = False
+    gate: sa.Select[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -208,11 +211,14 @@ def _happened(
     due: StepDue, source: Any, base: Any, window: Window, customer: tuple[int, str] | None
 ) -> Found:
     """Candidates of events; the source tells the customer, the anchor and when it was."""
-    select = due.row(source, base, anchor=source.c.anchor, anchor_at=source.c.anchor_at)
+    known = {name: source.c[name] for name in ("anchor", "anchor_at", "product_id") if name in source.c}
+    select = due.row(source, base, **known)
     if customer is not None:
         bound = {"low": customer[0], "high": customer[0], "since": -clock.DAY * 40_000, "until": 1 << 50}
         return Found(_of_customer(select, source, customer), bound)
-    return Found(select, {"since": window.low, "until": window.high})
+    trigger = due.playbook.trigger
+    gate = product_news(trigger.product).limit(1) if isinstance(trigger, OnProduct) else None
+    return Found(select, {"since": window.low, "until": window.high}, gate=gate)
 
 
 def _of_customer(select: sa.Select[Any], table: Any, customer: tuple[int, str]) -> sa.Select[Any]:

@@ -19,7 +19,7 @@ from smr.messages.fault import FAILED, VARIABLE, TemplateError
 from smr.messages.length import Length, longest, shortest
 from smr.messages.template import CompiledTemplate
 from smr.messages.texts import Source, compile_source, sources
-from smr.playbook.model import TRIGGERS, GaveBack, Library, Playbook, Purchased, RunsOut, Step
+from smr.playbook.model import TRIGGERS, GaveBack, Library, OnProduct, Playbook, Purchased, RunsOut, Step
 from smr.settings import Settings
 
 TOO_LONG = "message_too_long"
@@ -159,7 +159,12 @@ class _Check:
         """Whether the playbook's trigger names a sensitive product or category."""
         trigger = self.playbook.trigger
         match trigger:
-            case RunsOut(runs_out=goods) | Purchased(purchase=goods) | GaveBack(refund=goods):
+            case (
+                RunsOut(runs_out=goods)
+                | Purchased(purchase=goods)
+                | GaveBack(refund=goods)
+                | OnProduct(product=goods)
+            ):
                 categories, products = {*(goods.category or ())}, {*(goods.product or ())}
                 return bool(categories & discretion.categories or products & discretion.products)
         return False

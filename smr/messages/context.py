@@ -19,6 +19,8 @@ from smr.playbook.model import TRIGGERS
 
 EVERY = frozenset(TRIGGERS)
 BOUGHT = frozenset({"runs_out", "purchase"})
+ABOUT = BOUGHT | {"product"}
+"""Triggers with a product, whether or not it was bought."""
 DATED = frozenset({"runs_out", "date", "festival"})
 
 
@@ -43,6 +45,8 @@ _known = Name
 _maybe = partial(Name, missing=True)
 _bought = partial(Name, triggers=BOUGHT)
 _maybe_bought = partial(Name, triggers=BOUGHT, missing=True)
+_about = partial(Name, triggers=ABOUT)
+_maybe_about = partial(Name, triggers=ABOUT, missing=True)
 _dated = partial(Name, triggers=DATED)
 _same = partial(Name, varies=False)
 
@@ -76,20 +80,29 @@ NAMES: tuple[Name, ...] = (
     _known("customer.tags", "a list of the customer's tags", "标签", ["敏感肌", "会员"], 60),
     _maybe("customer.attributes.<any>", "an attribute as imported", "自定义属性", "油性", 40),
     _maybe("customer.stage.<ladder>", "the stage on a ladder", "所处阶段", "成熟期", 20),
-    _bought("product.id", "the product's id", "商品编号", "SKU-881", 40),
-    _bought("product.name", "the product's name", "商品名", "氨基酸洁面", 60),
-    _maybe_bought("product.category", "its category", "类目", "洁面", 20),
-    _maybe_bought("product.price", "its price now, as money", "现价", money(8900, "CNY"), 12),
-    _bought(
+    _about("product.id", "the product's id", "商品编号", "SKU-881", 40),
+    _about("product.name", "the product's name", "商品名", "氨基酸洁面", 60),
+    _maybe_about("product.category", "its category", "类目", "洁面", 20),
+    _maybe_about("product.price", "its price now, as money", "现价", money(8900, "CNY"), 12),
+    Name(
+        "product.price_before",
+        "its price before it dropped, as money",
+        "降价前的价",
+        money(9900, "CNY"),
+        12,
+        missing=True,
+        triggers=frozenset({"product"}),
+    ),
+    _about(
         "offer.id",
         "what is offered: the product, or a substitute while it is out of stock",
         "推荐商品编号",
         "SKU-881",
         40,
     ),
-    _bought("offer.name", "its name", "推荐商品名", "氨基酸洁面", 60),
-    _maybe_bought("offer.price", "its price now, as money", "推荐商品现价", money(8900, "CNY"), 12),
-    _bought("offer.is_substitute", "whether it is a substitute", "是否替代品", False, 5),
+    _about("offer.name", "its name", "推荐商品名", "氨基酸洁面", 60),
+    _maybe_about("offer.price", "its price now, as money", "推荐商品现价", money(8900, "CNY"), 12),
+    _about("offer.is_substitute", "whether it is a substitute", "是否替代品", False, 5),
     _bought("purchase.date", "the day it was bought", "购买日期", date(2026, 10, 20), 10),
     _bought("purchase.quantity", "how many were bought", "购买数量", 2, 6),
     _maybe_bought("purchase.price", "the price of one, as money", "成交单价", money(7900, "CNY"), 12),

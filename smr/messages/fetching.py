@@ -33,6 +33,7 @@ from smr.tables import (
     candidates,
     customers,
     named,
+    product_changes,
     products,
     purchases,
     staff,
@@ -365,6 +366,19 @@ def _bought(fetch: Fetch, what: Callable[[FromClause], ColumnElement[Any]]) -> i
     return fetch.column(figure)
 
 
+def _price_before(fetch: Fetch) -> Getter:
+    change, source = named(product_changes, "drop"), fetch.source
+    same = sa.and_(
+        change.c.product_id == source.c.product_id,
+        change.c.what == "price",
+        change.c.changed_at == source.c.anchor_at,
+    )
+    joined = fetch.join("drop", change, same)
+    price, currency = fetch.column(joined.c.price_before), fetch.column(joined.c.currency)
+    usual = fetch.settings.shop.currency
+    return lambda row: None if row[price] is None else money(row[price], row[currency] or usual)
+
+
 def _purchase_amount(fetch: Fetch) -> Getter:
     amount = _bought(fetch, lambda line: sa.cast(sa.func.sum(line.c.amount), sa.BigInteger))
     currency = _bought(fetch, lambda line: sa.func.max(line.c.currency))
@@ -474,6 +488,7 @@ MAKERS: dict[str, Callable[[Fetch], Getter]] = {
     "product.name": _product_field("name"),
     "product.category": _product_field("category"),
     "product.price": _product_price,
+    "product.price_before": _price_before,
     "offer.id": lambda fetch: lambda row: row[OFFER] or row[PRODUCT],
     "offer.name": _offer_name,
     "offer.price": _offer_price,

@@ -1,4 +1,4 @@
-"""What is said on a discreet channel: what names a sensitive product is another word, sensitive tags are left out."""
+"""What is said on a discreet channel: sensitive products have another name there, sensitive tags none."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ TELLING = ("name", "category")
 def hushed(context: dict[str, Any], discretion: Discretion, search: Search) -> dict[str, Any]:
     """The same values, with nothing sensitive in what smr itself knows of products and tags."""
     word = discretion.word(str(context.get("language", "en")))
-    made = {
-        name: _goods(value, search, word) if name in GOODS else value for name, value in context.items()
-    }
+    made = {name: _goods(value, search, word) if name in GOODS else value for name, value in context.items()}
     customer = made.get("customer")
     if isinstance(customer, dict) and "tags" in customer:
         tags = [tag for tag in customer["tags"] if search.first(tag) is None]

@@ -26,6 +26,7 @@ from smr.playbook.model import (
     Library,
     OnDate,
     OnFestival,
+    OnProduct,
     Playbook,
     ProductEntry,
     Purchased,
@@ -55,6 +56,7 @@ EVENTS: dict[type, str] = {
     TagAdded: "the tag",
     Interacted: "the interaction",
     GaveBack: "the refund",
+    OnProduct: "the change",
 }
 """What is known only when it happens, by the trigger that waits for it."""
 
@@ -176,6 +178,7 @@ class Lint:
             yield from self.never_out(trigger)
         elsewhere = [
             (("trigger", "purchase"), trigger.purchase if isinstance(trigger, Purchased) else None),
+            (("trigger", "product"), trigger.product if isinstance(trigger, OnProduct) else None),
             (("goal", "purchase"), self.playbook.goal.purchase if self.playbook.goal else None),
         ]
         for place, goods in elsewhere:

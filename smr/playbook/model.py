@@ -407,6 +407,39 @@ class GaveBack(Part):
     refund: Goods
 
 
+class ProductNews(Goods):
+    """A product comes back in stock, or gets cheaper; of all products where none is named."""
+
+    what: Literal["back_in_stock", "price_drop"] = Field(
+        description="back_in_stock: it can be bought again; price_drop: it costs less 到货或降价"
+    )
+    by: Share | None = Field(None, description="of price_drop: cheaper by at least so much, such as 10% 降幅")
+    interested: Annotated[
+        tuple[Literal["bought", "looked", "asked"], ...],
+        BeforeValidator(_listed),
+        Field(min_length=1, max_length=3),
+    ] = Field(
+        ("bought", "looked", "asked"),
+        description="who hears of it: whoever bought it, looked at it (an interaction with "
+        "attributes.product_id), asked about it (a chat message with it) 告诉谁",
+    )
+    within: Span = Field(180 * clock.DAY, description="how long ago at most they did so 多久以内")
+
+    @model_validator(mode="after")
+    def _drop(self) -> ProductNews:
+        if self.by is not None and self.what != "price_drop":
+            raise ValueError("by belongs to price_drop: coming back in stock has no size")
+        if self.by is not None and not 0 < self.by < 1:
+            raise ValueError("by goes from 1% to 99%; write such as by: 10%")
+        return self
+
+
+class OnProduct(Part):
+    """Something changes about a product that a customer bought, looked at or asked about."""
+
+    product: ProductNews
+
+
 TRIGGERS: dict[str, type[Part]] = {
     "runs_out": RunsOut,
     "purchase": Purchased,
@@ -419,6 +452,7 @@ TRIGGERS: dict[str, type[Part]] = {
     "interaction": Interacted,
     "silence": Silent,
     "refund": GaveBack,
+    "product": OnProduct,
 }
 
 
@@ -448,7 +482,8 @@ Trigger = Annotated[
     | Annotated[TagAdded, Tag("«tag»")]
     | Annotated[Interacted, Tag("«interaction»")]
     | Annotated[Silent, Tag("«silence»")]
-    | Annotated[GaveBack, Tag("«refund»")],
+    | Annotated[GaveBack, Tag("«refund»")]
+    | Annotated[OnProduct, Tag("«product»")],
     Discriminator(_single_key(TRIGGERS)),
 ]
 
@@ -689,7 +724,7 @@ def asks_for_stock(playbook: Playbook) -> bool:
     """Whether nothing is sent about a product that is out of stock."""
     if playbook.out_of_stock is not None:
         return playbook.out_of_stock == "hold"
-    return isinstance(playbook.trigger, RunsOut)
+    return isinstance(playbook.trigger, RunsOut | OnProduct)
 
 
 def bundles(library: Library, playbook: Playbook, step: Step) -> bool:

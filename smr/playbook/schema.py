@@ -75,6 +75,8 @@ CHINESE = {
     "Interacted": "有互动时触发,如加好友、点击、点赞。",
     "Silent": "多久没有购买和互动时触发。",
     "GaveBack": "退款时触发。",
+    "OnProduct": "买过、看过、问过的商品到货或降价时触发。",
+    "ProductNews": "商品的消息:到货、降价。",
     "Limits": "发送上限。",
     "Goal": "怎样算成功。",
     "Bundle": "多件商品合成一条。",

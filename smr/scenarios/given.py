@@ -255,6 +255,7 @@ class _Rows:
                 "kind": str(one.kind),
                 "channel": one.channel,
                 "content": one.says,
+                "attributes": None if one.product is None else {"product_id": one.product},
             }
 
     def refunded(self, refund: GivenRefund) -> GivenPurchase:

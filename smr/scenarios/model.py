@@ -208,6 +208,7 @@ class GivenInteraction(Part):
     kind: InteractionKind = InteractionKind.CHAT
     says: str | None = Field(None, description="what is written")
     channel: Name | None = None
+    product: Name | None = Field(None, description="what it was about: attributes.product_id")
 
 
 class Given(Part):
