@@ -51,7 +51,7 @@ class Discretion:
             categories=categories,
             products=ids,
             tags=tags,
-            words=categories | tags | topics.keys() | {name for name in names if name},
+            words=frozenset(categories | tags | topics.keys() | {name for name in names if name}),
             instead={language: settings.policy.discreet_word or word for language, word in INSTEAD.items()},
         )
 
@@ -70,6 +70,8 @@ class Discretion:
 
     def search(self, connection: Connection) -> Search:
         """What finds, in a text, the words and the names of all sensitive products."""
+        if not (self.products or self.categories):
+            return self.written
         of_these = sa.or_(products.c.product_id.in_(self.products), products.c.category.in_(self.categories))
         named = connection.execute(sa.select(products.c.name).where(of_these, products.c.name.is_not(None)))
         return _search(self.words.union(named.scalars()))

@@ -9,19 +9,19 @@ Trap: the same database may hold a real shop. The demo takes only a folder, and 
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import typer
 
-import smr
 from smr import clock, pipeline, runs
+from smr.cli.demo_places import PACKAGE, examples, program, refuse_other_shops
+from smr.cli.demo_story import tell_story
 from smr.cli.run import show_report
 from smr.cli.say import bar, facts, give_json
 from smr.cli.shop import JsonOption, NowOption, Shop, open_shop
@@ -31,9 +31,8 @@ from smr.errors import OperatorError, StateError
 from smr.facts import ImportReport, import_files
 from smr.playbook.model import RunsOut
 from smr.report import RunReport
-from smr.tables import bucket_of, candidates, customers, messages
+from smr.tables import candidates, messages
 
-PACKAGE = Path(smr.__file__).parent
 DATA = PACKAGE / "demo_data"
 MOMENT = "2011-11-22T10:00"
 """A Tuesday shortly before the end of the data, in the shop's zone."""
@@ -48,7 +47,16 @@ KEY = ("bucket", "customer_id", "playbook", "step", "anchor")
 ONE_OF_THEM = "c12349"
 """A customer of the demo data, by whom its database is known."""
 
-FolderOption = Annotated[Path, typer.Option("--folder", help="Where to make the demo shop.")]
+FolderOption = Annotated[
+    Path | None, typer.Option("--folder", help="Where to make the demo shop: demo, or demo-private.")
+]
+PrivateOption = Annotated[
+    bool,
+    typer.Option("--private-domain", help="Two months of an invented shop, told as one customer's story."),
+]
+LanguageOption = Annotated[
+    Literal["zh", "en"] | None, typer.Option("--lang", help="With --private-domain: of the story.")
+]
 
 
 @dataclass(frozen=True)
@@ -65,15 +73,30 @@ class Demo:
     made: int
 
 
-def demo(folder: FolderOption = Path("demo"), now: NowOption = None, as_json: JsonOption = False) -> None:
+def demo(
+    folder: FolderOption = None,
+    private_domain: PrivateOption = False,
+    language: LanguageOption = None,
+    now: NowOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Run the main job on real purchases: import, decide, write the messages, deliver them to files.
 
     The purchases are a slice of UCI Online Retail II (CC BY 4.0); the customers around them are invented.
+    With --private-domain: two months of an invented shop in private channels, told as one customer's story.
     """
+    if private_domain:
+        if now is not None:
+            raise OperatorError("--now: the story has days of its own; leave it out")
+        tell_story(folder or Path("demo-private"), language, as_json=as_json)
+        return
+    if language is not None:
+        raise OperatorError("--lang belongs to --private-domain")
+    folder = folder or Path("demo")
     config = set_up(folder)
     shop = open_shop(config)
     at = shop.now(now or MOMENT)
-    _refuse_other_shops(shop)
+    refuse_other_shops(shop, ONE_OF_THEM)
     done = Demo(folder, at, tuple(_take_in(shop, at)), *_decide_and_deliver(shop, at))
     if as_json:
         give_json(_plain(done))
@@ -98,25 +121,6 @@ def set_up(folder: Path) -> Path:
             f"{folder} cannot be written ({error.strerror}). Choose another: --folder FOLDER"
         ) from None
     return config
-
-
-def examples() -> Path:
-    """The example playbooks: within an installed smr, or beside it in its repository."""
-    inside = PACKAGE / "_playbooks"
-    return inside if inside.is_dir() else PACKAGE.parent / "playbooks"
-
-
-def _refuse_other_shops(shop: Shop) -> None:
-    owned = sa.select(customers.c.customer_id).where(
-        customers.c.bucket == bucket_of(ONE_OF_THEM), customers.c.customer_id == ONE_OF_THEM
-    )
-    with shop.database.read() as connection:
-        somebody = connection.execute(sa.select(customers.c.customer_id).limit(1)).first()
-        if somebody and not connection.execute(owned).first():
-            raise OperatorError(
-                f"the database {shop.database.shown_url} holds another shop's customers; the demo would mix "
-                "them with its own. Unset SMR_DATABASE_URL, or name an empty database."
-            )
 
 
 def _take_in(shop: Shop, at: datetime) -> Iterator[ImportReport]:
@@ -262,7 +266,7 @@ def _where_and_next(done: Demo, zone: ZoneInfo) -> None:
 
 
 def _next(done: Demo, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
-    program = _program()
+    called = program()
     where = f"--config {done.folder / 'config.yaml'}"
     now, later = (
         f"--now {at.astimezone(zone):%Y-%m-%dT%H:%M}" for at in (done.now, done.now + timedelta(days=7))
@@ -271,24 +275,13 @@ def _next(done: Demo, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     playbook = done.samples[0]["playbook"] if done.samples else "napkins-refill"
     yield (
         f"why {customer} is written to, and what comes next:",
-        f"{program} explain {customer} {where} {now}",
+        f"{called} explain {customer} {where} {now}",
     )
-    yield "what a run in a week would do, nothing written:", f"{program} plan {where} {later}"
-    yield "what was sent:", f"{program} outbox list {where}"
+    yield "what a run in a week would do, nothing written:", f"{called} plan {where} {later}"
+    yield "what was sent:", f"{called} outbox list {where}"
     yield (
         "what a customer would read:",
-        f"{program} preview {playbook} --customer {customer} {where} {now}",
+        f"{called} preview {playbook} --customer {customer} {where} {now}",
     )
-    yield "the playbooks' own tests:", f"{program} test {where}"
-    yield f"change {done.folder / 'playbooks' / 'napkins.yaml'}, then:", f"{program} check {where}"
-
-
-def _program() -> str:
-    """How this program was called, for commands to paste."""
-    called = Path(sys.argv[0])
-    if shutil.which("smr") == str(called.absolute()):
-        return "smr"
-    try:
-        return str(called.absolute().relative_to(Path.cwd()))
-    except ValueError:
-        return str(called)
+    yield "the playbooks' own tests:", f"{called} test {where}"
+    yield f"change {done.folder / 'playbooks' / 'napkins.yaml'}, then:", f"{called} check {where}"

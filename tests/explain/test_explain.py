@@ -49,3 +49,38 @@ def world_of_ana() -> World:
     world.refund(world.purchase("ana", "P1", days_ago=2), days_ago=1)
     world.purchase("ana", "P1", days_ago=-1)
     return world
+
+
+CALENDAR = """
+name: %s
+status: live
+trigger: %s
+steps: [{name: one, send: %s, message: 您好}]
+"""
+
+
+def test_the_next_day_of_the_calendar_is_told(database: Database) -> None:
+    world = World(now=NOW)  # 2026-11-23, a Monday
+    world.customer("ana", birthday="1990-01-02", lunar_birthday="0000-11-08")
+    put(database, world)
+    books = {
+        "festival": ("{festival: [春节, 双十二]}", "2d before due"),
+        "own": ("{date: {field: birthday, calendar: own}}", "on due"),
+        "solar": ("{date: {field: birthday}}", "on due"),
+        "day_off": ('{schedule: {every: [mon, sat], at: "09:30", only: days_off}}', "on due"),
+    }
+    shop = library(*(CALENDAR % (name, *said) for name, said in books.items()))
+    told = explain(database, shop, Settings(), "ana", now=NOW)
+    zone = Settings().shop.tz
+    days = {
+        book.name: str(view.next_at.astimezone(zone).date())
+        for book in told.playbooks
+        for view in book.steps
+        if view.next_at is not None
+    }
+    assert days == {
+        "festival": "2026-12-10",
+        "own": "2026-12-16",
+        "solar": "2027-01-02",
+        "day_off": "2026-11-28",
+    }

@@ -66,7 +66,7 @@ def test_a_lunar_birthday_has_its_column_or_says_so(database: Database, take: Ta
         ("cleo", None, "0000-08-15"),
         ("dan", "1990-05-31", None),
     ]
-    assert take("customers", "customer_id,lunar_birthday\neve,八月\n", "c.csv").refused == {"day": 1}
+    assert take("customers", "customer_id,lunar_birthday\neve,八月\nana,\n", "c.csv").refused == {"day": 1}
 
 
 def test_importing_twice_changes_nothing(database: Database, take: Take) -> None:

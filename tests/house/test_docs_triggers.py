@@ -1,0 +1,49 @@
+"""Every trigger shown in the documentation is run, not only read."""
+
+from __future__ import annotations
+
+import re
+
+import sqlalchemy as sa
+
+from smr import pipeline
+from smr.database import Database
+from smr.playbook.model import TRIGGERS
+from smr.settings import Settings
+from smr.tables import candidates
+from tests.house.test_docs_yaml import FENCE, pages
+from tests.library import library, read
+from tests.worlds import NOW, World, put
+
+BOOK = """
+name: t{number}
+status: live
+trigger:
+{trigger}
+steps: [{{name: one, send: on due, message: 你好}}]
+"""
+SEGMENTS = """
+segments: {loyal: {where: {orders: {at_least: 1}}}}
+ready: {lifecycle: {}}
+"""
+
+
+def shown() -> list[str]:
+    """The triggers of all pages, as they are written."""
+    found = (fence for page in pages() for fence in FENCE.finditer(page.read_text(encoding="utf-8")))
+    return [fence[2] for fence in found if fence[1].strip() == "trigger"]
+
+
+def test_every_kind_of_trigger_is_shown_and_each_that_is_shown_runs(database: Database) -> None:
+    triggers = shown()
+    assert {key for text in triggers for key in read(text)} >= set(TRIGGERS)
+    indented = [re.sub("^", "  ", text, flags=re.MULTILINE) for text in triggers]
+    books = [BOOK.format(number=number, trigger=text) for number, text in enumerate(indented)]
+    world = World()
+    world.product("P1", category="洁面")
+    world.customer("ana", addresses={"wecom": "ana"}, consent=True, birthday="1990-11-23")
+    world.purchase("ana", "P1", days_ago=44)
+    put(database, world)
+    pipeline.run(database, library(*books, segments=SEGMENTS), Settings(), now=NOW)
+    with database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(candidates)).scalar_one() > 0
