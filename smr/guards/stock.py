@@ -35,7 +35,7 @@ def out_of_stock(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
 def offered(candidate: Any, bench: Bench) -> ColumnElement[Any]:
     """The substitute that is offered; NULL where the product itself is."""
     if not (asks_for_stock(bench.playbook) and offers(bench)):
-        return sa.null()
+        return sa.cast(sa.null(), sa.Text)
     return sa.case((_is_gone(candidate.c.product_id), _substitute(candidate)))
 
 

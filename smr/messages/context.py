@@ -102,7 +102,7 @@ NAMES: tuple[Name, ...] = (
     ),
     _about("offer.name", "its name", "推荐商品名", "氨基酸洁面", 60),
     _maybe_about("offer.price", "its price now, as money", "推荐商品现价", money(8900, "CNY"), 12),
-    _about("offer.is_substitute", "whether it is a substitute", "是否替代品", False, 5),
+    _about("offer.is_substitute", "whether it is a substitute", "是否替代品", True, 5),
     _bought("purchase.date", "the day it was bought", "购买日期", date(2026, 10, 20), 10),
     _bought("purchase.quantity", "how many were bought", "购买数量", 2, 6),
     _maybe_bought("purchase.price", "the price of one, as money", "成交单价", money(7900, "CNY"), 12),
