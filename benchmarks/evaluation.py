@@ -14,6 +14,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -59,7 +60,7 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
     judgements = guards.judgements([bench])
     arbitrations = list(guards.arbitrations(library, settings))
     tomorrow = clock.seconds(clock.end_of_day(now, settings.shop.tz))
-    spans = [
+    spans: list[dict[str, Any]] = [
         {"now": clock.seconds(now), "run_id": RUN_ID, "low": part.low, "high": part.high}
         for part in customer_slices(connection)
     ]

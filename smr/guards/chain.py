@@ -226,7 +226,7 @@ def settle(
         connection.execute(sa.update(candidates).values(state=_state()).where(_open(names), undone), bound)
     if any(row.reason == str(Reason.HANDED_OVER) for row in counts):
         connection.execute(handing_over.settled(), bound)
-    return [Judged(*row) for row in counts]
+    return [Judged._make(row) for row in counts]
 
 
 def queued(

@@ -6,7 +6,7 @@ from typing import Any
 
 from smr.discretion import Discretion, Search
 
-GOODS = ("product", "offer", "purchase", "bundle")
+GOODS = ("product", "purchase")
 """The names under which products stand."""
 TELLING = ("name", "category")
 """What of a product tells which it is."""

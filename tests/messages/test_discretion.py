@@ -113,10 +113,12 @@ def test_what_is_called_sensitive_after_it_was_queued_is_cancelled_when_it_is_to
     shop_with(database, "P1")
     careless = library(BOOK % ("[sms]", "'{{ product.name }}'"))
     assert sent(database, careless) == ["爱他美二段"]
+    m = messages.c
+    asked = sa.select(m.playbook, m.step, m.channel, m.message_id)
     with database.read() as connection:
-        (message_id,) = connection.execute(sa.select(messages.c.message_id)).scalars()
-        verdicts = recheck(connection, book("'{{ product.name }}'"), SHOP, now=NOW, message_ids=[message_id])
-    assert verdicts[message_id].reason == "sensitive"
+        (written,) = connection.execute(asked).all()
+        verdicts = recheck(connection, book("'{{ product.name }}'"), SHOP, now=NOW, written=[written])
+    assert verdicts[written.message_id].reason == "sensitive"
 
 
 def test_what_names_it_does_not_go_on_to_sms_when_another_channel_failed(database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smr import outbox, pipeline
-from smr.database import Database
+from smr.database import Database, open_passing
 from smr.delivery import deliver
 from smr.playbook.model import Library
 from smr.report import RunReport
 from smr.settings import Settings
-from smr.tables import candidates, messages, products
+from smr.tables import candidates, messages, metadata, products
 from tests.library import library
-from tests.pipeline.test_standing import a_shop, facts_between
+from tests.pipeline.test_standing import facts_between, from_the_beginning
 from tests.worlds import NOW, World, put, random_worlds
 
 CATALOG = """
@@ -389,13 +390,23 @@ def laws(database: Database) -> None:
             assert not sent and one.reason is not None
 
 
+@pytest.fixture(scope="module")
+def emptied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A SQLite database with all tables; all examples use it."""
+    opened = open_passing(tmp_path_factory.mktemp("bundles") / "shop.db")
+    with opened.write() as connection:
+        metadata.create_all(connection)
+    yield opened
+    opened.close()
+
+
 @given(world=random_worlds(least=3, most=7), days=st.lists(DAY, min_size=3, max_size=7))
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_each_due_anchor_ends_in_one_message_one_bundle_or_a_reason(
-    world: World, days: list[tuple[int, str]]
+    emptied: Database, world: World, days: list[tuple[int, str]]
 ) -> None:
     now, before = NOW - timedelta(days=9), None
-    with a_shop() as (shop, folder):
+    with from_the_beginning(emptied) as (shop, folder):
         policy = {"caps": ["2 per 2d"], "quiet_hours": {"from": "22:00", "to": "07:00"}}
         used = Settings.model_validate({"files": {"folder": folder}, "policy": policy})
         for hours, then in days:
