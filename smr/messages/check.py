@@ -24,7 +24,7 @@ from smr.settings import Settings
 
 TOO_LONG = "message_too_long"
 SENSITIVE = "sensitive_named"
-TELLING = ("product.name", "product.category", "purchase.products")
+TELLING = ("product.name", "product.category", "offer.name", "purchase.products", "bundle")
 """Names that tell what somebody bought."""
 
 CHANNEL_LENGTHS: dict[str, tuple[int, str]] = {

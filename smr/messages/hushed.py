@@ -6,7 +6,7 @@ from typing import Any
 
 from smr.discretion import Discretion, Search
 
-GOODS = ("product", "purchase")
+GOODS = ("product", "offer", "purchase", "bundle")
 """The names under which products stand."""
 TELLING = ("name", "category")
 """What of a product tells which it is."""

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from smr import pipeline
 from smr.chat import fold
 from smr.database import Database
-from smr.discretion import Search
+from smr.discretion import Discretion, Search
 from smr.guards import next_rungs, recheck
 from smr.messages.check import check_library
+from smr.messages.hushed import hushed
 from smr.playbook import load_library
 from smr.playbook.model import Library
 from smr.settings import Settings
@@ -82,6 +83,21 @@ def test_by_sms_a_sensitive_product_has_another_name_and_the_others_keep_theirs(
     assert not [name for name in NAMED if name in text]
 
 
+def test_what_is_offered_and_what_is_named_beside_is_hushed_as_well() -> None:
+    context = {
+        "offer": {"name": "爱他美二段"},
+        "bundle": [{"product": {"name": "面霜"}, "offer": {"name": "爱他美二段"}, "due": {"days": 3}}],
+        "customer": {"name": "奶粉妈妈"},
+        "language": "zh",
+    }
+    hush = hushed(context, Discretion.of(book(), SHOP), Search(["奶粉", "爱他美二段"]))
+    assert hush["offer"] == {"name": "您买过的商品"}
+    assert hush["bundle"] == [
+        {"product": {"name": "面霜"}, "offer": {"name": "您买过的商品"}, "due": {"days": 3}}
+    ]
+    assert hush["customer"] == {"name": "奶粉妈妈"}
+
+
 def test_on_a_channel_of_the_customer_alone_it_is_named(database: Database) -> None:
     shop_with(database, "P1", tag="母婴")
     (text,) = sent(database, book(via="[wecom, sms]"))
@@ -134,7 +150,7 @@ def test_what_names_it_does_not_go_on_to_sms_when_another_channel_failed(databas
 
 TEXTS = (
     *("你好", "奶粉", "叶酸片", "{{ product.name }}", "{{ product.category }}"),
-    *("{{ customer.attributes.last }}", "{{ customer.tags | join }}"),
+    *("{{ customer.attributes.last }}", "{{ customer.tags | join }}", "{{ offer.name }}"),
 )
 FACTS = ("好", "奶粉", "奶 粉", "ENFAMIL", "爱他美二段", "孕期")
 
