@@ -18,6 +18,7 @@ from smr.database.given import Columns, bound, given, matches, within
 from smr.database.upsert import insert_missing
 
 Rows = Sequence[Mapping[str, Any]]
+HANDED_IN = frozenset({"bucket", "customer_id", "message_id"})
 
 
 def update_each(
@@ -64,12 +65,13 @@ def insert_each(
     """INSERT the rows that are not there yet, by primary key, with what is the `same` for all."""
     if not rows:
         return 0
-    names = _first_bucket(rows)
+    alike = _alike(rows)
+    names = [name for name in _first_bucket(rows) if name not in alike]
     dialect, columns = connection.dialect.name, _columns(table, names)
     fresh = given(dialect, columns)
-    alike = {name: sa.literal(value, table.c[name].type) for name, value in (same or {}).items()}
-    values_of = [*(fresh.c[name] for name in names), *alike.values()]
-    insert = insert_missing(dialect, table, columns=[*names, *alike], select=sa.select(*values_of))
+    once = {name: sa.literal(value, table.c[name].type) for name, value in {**alike, **(same or {})}.items()}
+    values_of = [*(fresh.c[name] for name in names), *once.values()]
+    insert = insert_missing(dialect, table, columns=[*names, *once], select=sa.select(*values_of))
     values = bound(connection, columns, _values(rows, names))
     return connection.execute(insert, values, execution_options={"preserve_rowcount": True}).rowcount
 
@@ -82,18 +84,26 @@ def _update(
     where: Sequence[sa.ColumnElement[bool]],
     same: Mapping[str, Any] | None,
 ) -> tuple[sa.Update, dict[str, Any]]:
-    # What is NULL in all rows need not be handed in with each.
-    empty = [name for name in rows[0] if name not in key and all(row[name] is None for row in rows)]
-    names = [name for name in _first_bucket(rows) if name not in empty]
+    alike = _alike(rows)
+    names = [name for name in _first_bucket(rows) if name not in alike]
     dialect, columns = connection.dialect.name, _columns(table, names)
     fresh = given(dialect, columns)
-    own = {**dict.fromkeys(empty), **{name: fresh.c[name] for name in names if name not in key}}
-    update = (
-        sa.update(table)
-        .where(matches(table, fresh, key), *where, within(dialect, table))
-        .values({**(same or {}), **own})
-    )
+    found = [matches(table, fresh, [name for name in key if name in names])]
+    found += [table.c[name] == sa.literal(alike[name], table.c[name].type) for name in key if name in alike]
+    own = {name: fresh.c[name] for name in names if name not in key}
+    own |= {name: value for name, value in alike.items() if name not in key}
+    update = sa.update(table).where(*found, *where, within(dialect, table)).values({**(same or {}), **own})
     return update, bound(connection, columns, _values(rows, names))
+
+
+def _alike(rows: Rows) -> dict[str, Any]:
+    """What is the same in all rows, and need not be handed in with each; whose they are always is."""
+    first = rows[0]
+    return {
+        name: value
+        for name, value in first.items()
+        if name not in HANDED_IN and all(row[name] == value for row in rows)
+    }
 
 
 def _first_bucket(rows: Rows) -> list[str]:

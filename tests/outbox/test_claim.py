@@ -54,7 +54,7 @@ def test_the_order_is_over_all_buckets(database: Database) -> None:
     with database.read() as connection:
         places = outbox.in_order(connection, "wecom", now=NOON, most=8)
     claimed = claim(database, wanted=places)
-    assert [message.priority for message in claimed] == [80] * 3 + [20] * 5
+    assert [message.step for message in claimed] == ["offer"] * 3 + ["heads_up"] * 5
     assert [message.customer_id for message in claimed[3:]] == list("fedcb")
 
 
