@@ -65,8 +65,9 @@ class Almanac:
 
     @property
     def arranged_until(self) -> date | None:
-        """The last day of which more is known than the law says."""
-        return max(self.said, default=None)
+        """The last day of the last year of which more is known than the law says."""
+        last = max(self.said, default=None)
+        return None if last is None else date(last.year, 12, 31)
 
     @property
     def version(self) -> str:

@@ -11,12 +11,17 @@ import typer
 
 from smr import clock
 from smr.almanac import Almanac, almanac_of, in_chinese, lunar_of
-from smr.cli.say import facts, give_json, talk
+from smr.cli.say import facts, give_json, talk, width_of
 from smr.cli.shop import ConfigOption, JsonOption, NowOption, open_shop
 
 KINDS = {
     "en": {"holiday": "holiday", "workday": "worked", "normal": ""},
     "zh": {"holiday": "休", "workday": "班", "normal": ""},
+}
+END = {
+    "en": "Holidays are arranged until {until}; after that only the statutory days are known. "
+    "When the next year is announced: smr import calendar FILE",
+    "zh": "放假安排已知到 {until}，之后只知道法定节假日。新一年的公布后：smr import calendar 文件",
 }
 WEEKDAYS = {"en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), "zh": tuple("一二三四五六日")}
 
@@ -52,8 +57,13 @@ def show_calendar(
         weekday = WEEKDAYS[language][one.day.weekday()]
         kind = f"{KINDS[language][one.kind]} {one.name}".strip()
         names = " ".join(one.festivals)
-        facts.print(f"{one.day} {weekday}  {one.lunar:<6}  {kind:<12} {names}".rstrip(), markup=False)
-    _tell_of_the_end(almanac, first + timedelta(days=days))
+        columns = f"{_wide(one.lunar, 10)}  {_wide(kind, 12)}  {names}"
+        facts.print(f"{one.day} {weekday}  {columns}".rstrip(), markup=False)
+    _tell_of_the_end(almanac, first + timedelta(days=days), language)
+
+
+def _wide(text: str, width: int) -> str:
+    return text + " " * (width - width_of(text))
 
 
 def _special(almanac: Almanac, first: date, days: int) -> Iterator[Told]:
@@ -65,12 +75,8 @@ def _special(almanac: Almanac, first: date, days: int) -> Iterator[Told]:
             yield Told(day, in_chinese(lunar) if lunar else "", kind, name, festivals)
 
 
-def _tell_of_the_end(almanac: Almanac, last: date) -> None:
+def _tell_of_the_end(almanac: Almanac, last: date, language: str) -> None:
     """Arrangements are announced a year at a time: from then on only the law is known."""
     until = almanac.arranged_until
     if almanac.region != "none" and (until is None or until < last):
-        talk.print(
-            f"Holidays are arranged until {until}; after that only the statutory days are known. "
-            "When the next year is announced: smr import calendar FILE",
-            markup=False,
-        )
+        talk.print(END[language].format(until=until), markup=False)

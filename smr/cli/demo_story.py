@@ -22,7 +22,7 @@ from smr import clock, pipeline, runs
 from smr.chat import Listener
 from smr.cli.demo_people import DAYS, FIRST, HEROINE, Facts, People
 from smr.cli.demo_places import PACKAGE, examples, program, refuse_other_shops
-from smr.cli.say import bar, facts, give_json
+from smr.cli.say import bar, facts, give_json, width_of
 from smr.cli.shop import Shop, open_shop
 from smr.cli.timeline import KINDS, Entry, timeline
 from smr.delivery import deliver
@@ -267,7 +267,7 @@ def _lines(story: list[Entry], walk: Walk) -> Iterator[str]:
     settings, last = walk.shop.settings, None
     language, zone = settings.shop.language, settings.shop.tz
     channels: dict[str, str] = WORDS[language]["channels"]  # type: ignore[assignment]
-    width = max(_width(name) for name in KINDS[language].values())
+    width = max(width_of(name) for name in KINDS[language].values())
     for entry in story:
         local = entry.at.astimezone(zone)
         day = f"{local:%m-%d} {WEEKDAYS[language][local.weekday()]}" if local.date() != last else ""
@@ -275,18 +275,13 @@ def _lines(story: list[Entry], walk: Walk) -> Iterator[str]:
         kind = KINDS[language][entry.kind]
         channel, _, rest = entry.beside.partition(" · ")
         beside = f"{channels.get(channel, channel)}{' · ' if rest else ''}{rest}"
-        head = f"   {day}{' ' * (9 - _width(day))} {local:%H:%M}  {kind}{' ' * (width - _width(kind))}  "
+        head = f"   {day}{' ' * (9 - width_of(day))} {local:%H:%M}  {kind}{' ' * (width - width_of(kind))}  "
         if entry.kind == "sent":
             yield f"{head}[{beside}]"
             yield from (f"   {' ' * 16}{' ' * width}  {line}" for line in entry.words.strip().splitlines())
         else:
             brackets = "（{}）" if language == "zh" else " ({})"
             yield f"{head}{entry.words}{brackets.format(beside) if beside else ''}"
-
-
-def _width(text: str) -> int:
-    """How wide a text is on a screen: Chinese characters take two places."""
-    return sum(2 if ord(letter) > 0x2E80 else 1 for letter in text)
 
 
 def _next(walk: Walk) -> Iterator[str]:

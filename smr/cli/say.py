@@ -43,6 +43,11 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def width_of(text: str) -> int:
+    """How wide a text is on a screen: Chinese characters take two places."""
+    return sum(2 if ord(letter) > 0x2E80 else 1 for letter in text)
+
+
 class Bar:
     """A progress bar that can be told how far the work is; it does nothing where stderr is not a terminal."""
 

@@ -32,10 +32,12 @@ def test_the_days_ahead_are_told_with_their_lunar_dates(shop: CliRunner) -> None
 
 def test_it_says_from_when_on_the_holidays_are_not_arranged(shop: CliRunner) -> None:
     told = shop.invoke(app, ["calendar", "--now", "2026-12-20", "--days", "60", "--json"])
-    assert "after that only the statutory days are known" not in told.stdout
+    assert "法定节假日" not in told.stdout
     spring = [day for day in json.loads(told.stdout) if day["day"] == "2027-02-06"]
     assert [(day["lunar"], day["kind"], day["festivals"]) for day in spring] == [
         ("正月初一", "holiday", ["春节"])
     ]
     told = shop.invoke(app, ["calendar", "--now", "2026-12-20", "--days", "60"])
-    assert "only the statutory days are known" in told.output
+    assert "之后只知道法定节假日" in told.output
+    told = shop.invoke(app, ["calendar", "--now", "2026-11-20", "--days", "30"])
+    assert "法定节假日" not in told.output
