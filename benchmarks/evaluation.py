@@ -70,7 +70,7 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
         guards.arbitrate(connection, arbitrations, tomorrow=tomorrow, **span)
     guards.limit_run(connection, library, settings, run_id=RUN_ID)
     for span in spans:
-        guards.settle(connection, [playbook], settings, **span)
+        guards.settle(connection, [playbook], settings, **span, shared=())
 
 
 def _counted(connection: Connection) -> tuple[int, int]:
