@@ -19,6 +19,7 @@ from smr.events import CandidateState, Reason
 from smr.guards import contact, handing_over, people, purchases, quiet_hours, stock, timeliness
 from smr.guards.frequency_cap import HIGH, LOW, RUN
 from smr.guards.holdout import held_out
+from smr.guards.kept import built_once
 from smr.guards.standing import may_differ
 from smr.guards.verdict import Bench, Guard
 from smr.playbook.model import Playbook, RunsOut, asks_for_stock, counts_from_run_out
@@ -117,7 +118,7 @@ def judgements(benches: Iterable[Bench]) -> list[Any]:
     alike: dict[str, list[Bench]] = defaultdict(list)
     for bench in benches:
         alike[_asks(bench)].append(bench)
-    return [_judgement(group) for group in alike.values()]
+    return [built_once(group, _judgement) for group in alike.values()]
 
 
 def judge(

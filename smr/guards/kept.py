@@ -1,0 +1,66 @@
+"""Statements that judge, kept from one run to the next: the files say what they ask, hardly ever the time.
+
+In: benches, and what builds a statement of them. Out: that statement, built once for the same playbooks,
+settings and quiet zones. One of which a guard looks at the bench's `now` is built anew each time; the guard
+need not say so.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, NoReturn
+
+from smr.guards.verdict import Bench
+
+MOST = 64
+"""Statements that are kept; those used longest ago are let go."""
+_kept: OrderedDict[tuple[Any, ...], tuple[list[Bench], Any]] = OrderedDict()
+
+
+class _NeedsTheTimeError(Exception):
+    """What is being built depends on the instant of the run."""
+
+
+class _Timeless(Bench):
+    """A bench that does not know the time."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _NeedsTheTimeError(name)
+
+
+def built_once(group: list[Bench], build: Callable[[list[Bench]], Any]) -> Any:
+    """What `build` makes of these benches, from an earlier run where it is the same."""
+    key = tuple(_said(bench) for bench in group)
+    if key in _kept:
+        _kept.move_to_end(key)
+    else:
+        try:
+            made = build([_timeless(bench) for bench in group])
+        except _NeedsTheTimeError:
+            made = None
+        _kept[key] = (group, made)  # with the benches, so that what is told by identity lives as long
+        while len(_kept) > MOST:
+            _kept.popitem(last=False)
+    _, made = _kept[key]
+    return build(group) if made is None else made
+
+
+def _timeless(bench: Bench) -> Bench:
+    found = object.__new__(_Timeless)
+    for field in fields(bench):
+        if field.name != "now":
+            object.__setattr__(found, field.name, getattr(bench, field.name))
+    return found
+
+
+def _said(bench: Bench) -> tuple[Any, ...]:
+    return tuple(_told(getattr(bench, field.name)) for field in fields(bench) if field.name != "now")
+
+
+def _told(value: Any) -> Any:
+    """Plain values by what they are, everything else by which it is."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return frozenset(value.items()) if isinstance(value, Mapping) else id(value)

@@ -1,0 +1,52 @@
+"""Statements that judge are built once for the same files, and anew where they depend on the time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from smr.events import Reason
+from smr.guards import chain
+from smr.guards.verdict import Bench, Guard
+from smr.playbook.model import Library
+from smr.settings import Settings
+from tests.library import REFILL, library
+from tests.worlds import NOW
+
+SHOP = Settings()
+
+
+def judgement(books: Library, hours: float, quiet: dict[int, frozenset[str | None]] | None = None) -> Any:
+    """The statement of a run so many hours after NOW."""
+    book = books.playbooks[0]
+    bench = Bench(book, book.steps[0], books, SHOP, NOW + timedelta(hours=hours), quiet or {})
+    [statement] = chain.judgements([bench])
+    return statement
+
+
+def test_an_hour_later_it_is_the_same_and_after_an_edit_another() -> None:
+    books = library(REFILL)
+    first = judgement(books, 0)
+    assert judgement(books, 1) is first
+    assert judgement(library(REFILL), 1) is not first
+
+
+def test_quiet_hours_make_another() -> None:
+    books = library(REFILL)
+    quiet = judgement(books, 0, {1_800_000_000: frozenset({None})})
+    assert judgement(books, 0) is not quiet
+    assert 1_800_000_000 in quiet.compile().params.values()
+
+
+def test_a_guard_that_asks_for_the_time_is_built_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tired(_candidate: Any, bench: Bench) -> sa.ColumnElement[bool]:
+        return sa.literal(int(bench.now.timestamp())) > 0
+
+    monkeypatch.setattr(chain, "GUARDS", (Guard(Reason.STOPPED, tired),))
+    books = library(REFILL)
+    for hours in (0, 1):
+        told = judgement(books, hours).compile().params.values()
+        assert int((NOW + timedelta(hours=hours)).timestamp()) in told
