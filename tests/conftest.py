@@ -19,9 +19,12 @@ import sqlalchemy as sa
 from smr.database import Database, open_database
 from smr.database.migrate import mark_current
 from smr.tables import metadata
+from tests.compiled import share_what_is_compiled
 from tests.house.watch import statements_keep_the_rules
 
 __all__ = ["statements_keep_the_rules"]
+
+share_what_is_compiled()
 
 SERVER = "SMR_TEST_POSTGRES_URL"
 """Names a PostgreSQL that is already there; its role must be allowed to create databases."""
