@@ -294,7 +294,7 @@ def tasks(runs: int, *, full: bool) -> list[Task]:
         "sleepers": 500 if full else 2 * runs,
         "syscalls": 600 if full else 4 * runs if runs >= 10 else 3 * runs,
         "restarts": 100 if full else min(runs, 3),
-        "power_cuts": 20_000 if full else 400,
+        "power_cuts": 20_000 if full else 400 if runs >= 10 else 100,
     }
 
     def task(name: str, work: Callable[[Harness, Part, int], None], times: int, *where: str) -> Task:
@@ -305,7 +305,7 @@ def tasks(runs: int, *, full: bool) -> list[Task]:
         task("kills at named points", points, len(POINTS) * runs),
         task("kills at any moment", moments, many["moments"]),
         task("SIGSTOP past the lease", sleepers, many["sleepers"]),
-        task("3 workers at once", together_3, 5_000 if runs >= 10 else 1_000),
+        task("3 workers at once", together_3, 5_000 if runs >= 10 else 500),
         task("database restarts under load", restarts, many["restarts"], "postgresql"),
         task("cuts of the log of writes", power_cuts, many["power_cuts"], "sqlite"),
     ]
