@@ -113,7 +113,7 @@ def main() -> int:
     if parts is None:
         print("the harness itself broke, see above: NOT GOOD")
         return 1
-    return told(parts, time.monotonic() - began, whole=given.runs is None)
+    return told(parts, time.monotonic() - began, whole=given.full)
 
 
 def told(parts: Sequence[Part], seconds: float, *, whole: bool) -> int:
