@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -32,7 +33,7 @@ NOW = RUN_AT.isoformat()
 A_MINUTE_LATER = (RUN_AT + timedelta(minutes=1)).isoformat()
 DERIVED_AT = "2026-11-22T01:00:00+08:00"
 IMPORTED_AT = "2026-11-23T01:00:00+08:00"
-PARTS = ("import", "run", "evaluation", "growth", "backtest", "segments", "queue")
+PARTS = ("import", "run", "slices", "evaluation", "growth", "backtest", "segments", "queue")
 Tell = Callable[[str], None]
 BY_HAND = str(Path(__file__).with_name("by_hand.py"))
 IMPORT_BY_HAND = str(Path(__file__).with_name("import_by_hand.py"))
@@ -91,11 +92,15 @@ def measure(bench: Bench, tell: Tell) -> Iterator[Figure]:
         return
     tell(f"loading {bench.form.world.lines:,} lines")
     yield from loading(bench)
-    if "run" in parts:
+    if "run" in parts or "slices" in parts:
         tell("importing the day's lines")
         yield from day(bench)
-        tell("running: by hand, by ORM, smr")
-        yield from running(bench)
+        if "run" in parts:
+            tell("running: by hand, by ORM, smr")
+            yield from running(bench)
+        if "slices" in parts:
+            tell("running by one process and by two")
+            yield from slices(bench)
         bench.place.drop(bench.today)
     if "evaluation" in parts or "growth" in parts:
         yield from evaluating(bench, tell)
@@ -217,8 +222,26 @@ def running(bench: Bench) -> Iterator[Figure]:
         place.drop(name)
 
 
-def _run(url: str, config: str, now: str = NOW) -> Ran:
-    return smr(url, "run", "--config", config, "--now", now)
+def slices(bench: Bench) -> Iterator[Figure]:
+    """The same run shared by two processes, beside one, in turn."""
+    form, place, config = bench.form, bench.place, bench.shop("live", live=True)
+    one, two = [], []
+    for _ in range(form.repeats):
+        one.append(_run(place.copy(bench.today, "alone"), config))
+        two.append(_run(place.copy(bench.today, "shared"), config, NOW, "--slices", "2"))
+    _expect(_texts(place.url("alone")) == _texts(place.url("shared")), "two wrote what one wrote")
+    count = len(_texts(place.url("shared")))
+    for name in ("alone", "shared"):
+        place.drop(name)
+    alone, shared = (median(ran.seconds for ran in each) for each in (one, two))
+    yield Figure("run by one process", alone, " s", note=f"{count:,} messages, the day's refresh included")
+    yield Figure("run by two processes", shared, " s", note="smr run --slices 2")
+    wanted = 1.4 if place.kind == "PostgreSQL" else None
+    yield Figure("  two processes to one", alone / shared, "×", wanted, only_full=True)
+
+
+def _run(url: str, config: str, now: str = NOW, *more: str) -> Ran:
+    return smr(url, "run", "--config", config, "--now", now, *more)
 
 
 def _compared(

@@ -4,14 +4,14 @@
 
 In: facts, playbooks, `now`. Out: candidates with their reasons, messages in the outbox, a report. Work goes
 in slices of buckets, each slice one short transaction, so that other processes share the database; killed
-at any point and run again, it ends with the same messages, each once. A plan is the same pass in one
-transaction that is rolled back.
+at any point and run again, it ends with the same messages, each once. Several processes may share a run (see
+`sharing`). A plan is the same pass in one transaction that is rolled back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -22,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from smr import __version__, clock, due, guards, runs, segments
+from smr import __version__, clock, due, guards, runs, segments, sharing
 from smr.almanac import Almanac, almanac_of
 from smr.crash_points import reached
 from smr.database import Database
@@ -33,7 +33,7 @@ from smr.playbook.model import Bundle, Library, Playbook, Step
 from smr.publication import live_since, publish
 from smr.report import RunReport
 from smr.settings import Settings
-from smr.slices import Slice, changed_slices, customer_slices, cut
+from smr.slices import Slice, changed_slices, customer_slices, cut, finer
 from smr.tables import candidates
 
 MESSAGES_A_SLICE = 5_000
@@ -44,6 +44,8 @@ BATCH = 2_000
 
 Progress = Callable[[int, int | None, str | None], None]
 Transaction = Callable[[], Any]
+Told = dict[str, Any]
+"""What the beginning of a stage lets its slices know, as plain data: they may be done by other processes."""
 
 
 def _silent(_done: int, _total: int | None, _what: str | None) -> None:
@@ -52,7 +54,7 @@ def _silent(_done: int, _total: int | None, _what: str | None) -> None:
 
 @dataclass(frozen=True)
 class Scope:
-    """What one pass works with."""
+    """What one pass works with. `processes` is how many share it."""
 
     library: Library
     settings: Settings
@@ -63,23 +65,22 @@ class Scope:
     allow_blast: bool = False
     progress: Progress = _silent
     everything: bool = True  # all playbooks, so that everybody is decided about
+    processes: int = 1
 
     @cached_property
     def rules(self) -> str:
         """A name for all that decides and was written by people: playbooks, catalog, settings, smr itself."""
-        said = (
-            __version__,
-            self.library.version,
-            self.library.playbooks,
-            self.settings,
-            self.almanac.version,
-        )
-        return sha256(repr(said).encode()).hexdigest()[:16]
+        return _name_of(self.library, self.settings, self.almanac.version)
 
     @property
     def seconds(self) -> int:
         """Now, in seconds."""
         return clock.seconds(self.now)
+
+    @cached_property
+    def shop(self) -> dict[str, int]:
+        """What is asked with by the shop's days."""
+        return {"now": self.seconds, "offset": clock.standard_offset(self.settings.shop.tz)}
 
     def span(self, part: Slice) -> dict[str, int]:
         """What statements about a slice are bound with."""
@@ -88,11 +89,42 @@ class Scope:
 
 @dataclass
 class _Pass:
-    """A pass under way: how to get a transaction, and what was counted."""
+    """A pass under way: how to get a transaction, and what was counted.
+
+    `report` is what is counted at present, `before` what was counted by other processes.
+    """
 
     scope: Scope
     transaction: Transaction
     report: RunReport = field(default_factory=RunReport)
+    begun: runs.Run | None = None
+    before: Callable[[Connection], RunReport] = lambda _connection: RunReport()
+    judging: _Rules | None = None
+
+    def rules(self, connection: Connection) -> _Rules:
+        """The statements that find and judge, built when they are needed first."""
+        if self.judging is None:
+            self.judging = _Rules.of(connection, self.scope)
+        return self.judging
+
+    def so_far(self, connection: Connection) -> RunReport:
+        """What was counted by everybody."""
+        found = self.before(connection)
+        found.add(self.report)
+        return found
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a pass. `begin` is what is done once for the whole shop, and gives the slices that follow.
+
+    `work` does one slice. Each is one transaction. `after` is a crash point behind each slice.
+    """
+
+    name: str
+    begin: Callable[[Connection, _Pass], tuple[list[Slice], Told]]
+    work: Callable[[Connection, _Pass, Slice, Told], None] | None = None
+    after: str = ""
 
 
 def run(
@@ -111,10 +143,84 @@ def run(
     begun = runs.begin(database, now=now, version=library.version, slot=slot, owner=owner)
     if isinstance(begun, runs.UnderWay):
         return begun
-    chosen = tuple(playbook for playbook in library.playbooks if only is None or playbook.name in only)
     with database.read() as connection:
         almanac = almanac_of(connection, settings)
-    scope = Scope(library, settings, now, begun.run_id, almanac, chosen, allow_blast, progress, only is None)
+    scope = _scope(library, settings, now, begun.run_id, almanac, only, allow_blast, progress)
+    running = _Pass(scope, _kept(database, begun), begun=begun)
+    _work_off(running, RUN)
+    return running.report
+
+
+def share(
+    database: Database,
+    library: Library,
+    settings: Settings,
+    *,
+    now: datetime,
+    place: sharing.Place,
+    stated_now: bool = True,
+    only: frozenset[str] | None = None,
+    slot: str | None = None,
+    allow_blast: bool = False,
+    progress: Progress = _silent,
+) -> RunReport | runs.UnderWay:
+    """The same run by several processes: begin it, or join it where it is under way, and work to its end.
+
+    Where `now` is not `stated_now`, a run of another instant is joined. Every process gets the whole report.
+    """
+    with database.read() as connection:
+        almanac = almanac_of(connection, settings)
+    rules = _name_of(library, settings, almanac.version, sorted(only or ()), allow_blast)
+    agreed = runs.Agreed(rules, now if stated_now else None, _open_stages)
+    owner = runs.this_process()
+    begun = runs.begin(database, now=now, version=library.version, slot=slot, owner=owner, agreed=agreed)
+    if isinstance(begun, runs.UnderWay):
+        return begun
+    scope = _scope(library, settings, begun.now, begun.run_id, almanac, only, allow_blast, progress, place.of)
+
+    def tell(standing: sharing.Standing) -> None:
+        if standing.of > 1:
+            progress(standing.done - 1, standing.of - 1, RUN[standing.stage].name)
+
+    working = _Pass(scope, database.write, begun=begun, before=lambda one: _sum(sharing.told_by(one, begun)))
+    while (task := sharing.next_task(database, begun, place, tell)) is not None:
+        try:
+            _work_on(working, begun, task)
+        except BaseException:
+            with suppress(Exception):
+                sharing.put_back(database, begun, task)
+            raise
+    with database.read() as connection:
+        told = sharing.told_by(connection, begun)
+    # Where another run has begun since, what each told is gone.
+    return _sum(told) if told else runs.UnderWay(begun.run_id, begun.slot, begun.owner, done=True)
+
+
+def _name_of(library: Library, settings: Settings, *more: Any) -> str:
+    said = (__version__, library.version, library.playbooks, settings, *more)
+    return sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def _scope(
+    library: Library,
+    settings: Settings,
+    now: datetime,
+    run_id: int,
+    almanac: Almanac,
+    only: frozenset[str] | None,
+    allow_blast: bool,
+    progress: Progress,
+    processes: int = 1,
+) -> Scope:
+    chosen = tuple(playbook for playbook in library.playbooks if only is None or playbook.name in only)
+    everything = only is None
+    return Scope(
+        library, settings, now, run_id, almanac, chosen, allow_blast, progress, everything, processes
+    )
+
+
+def _kept(database: Database, begun: runs.Run) -> Transaction:
+    """Transactions of a run that one process has for itself: each renews its lease."""
 
     @contextmanager
     def transaction() -> Iterator[Connection]:
@@ -122,17 +228,51 @@ def run(
             runs.keep(connection, begun)
             yield connection
 
-    running = _Pass(scope, transaction)
-    _decide(running)
-    _queue(running)
-    with transaction() as connection:
-        reached("before_finish")
-        if scope.everything:
-            guards.note_decided(connection, scope.rules, scope.seconds)
-        running.report.count_facts(connection, runs.last_counts(connection))
-        counts = {**running.report.counts(), "imports": running.report.imports}
-        runs.finish(connection, begun, counts)
-    return running.report
+    return transaction
+
+
+def _open_stages(connection: Connection, run_id: int) -> None:
+    sharing.open_stages(connection, run_id, len(RUN))
+
+
+def _sum(told: list[Told]) -> RunReport:
+    report = RunReport()
+    for one in told:
+        report.add(RunReport.from_plain(one["counted"]))
+    return report
+
+
+def _work_on(working: _Pass, begun: runs.Run, task: sharing.Task) -> None:
+    """Do one task of a shared run, unless it was taken over meanwhile."""
+    stage = RUN[task.stage]
+    working.report = RunReport()
+    with working.transaction() as connection:
+        if not sharing.is_mine(connection, begun, task):
+            return
+        told: Told = {}
+        if task.number == 0:
+            slices, told = stage.begin(connection, working)
+            sharing.add_slices(connection, begun.run_id, task.stage, finer(slices, working.scope.processes))
+        elif stage.work is not None:
+            known = sharing.told_by(connection, begun, task.stage)[0]["told"]
+            stage.work(connection, working, task.part, known)
+        sharing.done(connection, begun, task, {"told": told, "counted": working.report.as_plain()})
+    if stage.after and task.number:
+        reached(stage.after)
+
+
+def _work_off(running: _Pass, stages: Sequence[Stage]) -> None:
+    """Do stage after stage, slice after slice."""
+    for stage in stages:
+        with running.transaction() as connection:
+            parts, told = stage.begin(connection, running)
+        for number, part in enumerate(parts):
+            running.scope.progress(number, len(parts), stage.name)
+            if stage.work is not None:
+                with running.transaction() as connection:
+                    stage.work(connection, running, part, told)
+            if stage.after:
+                reached(stage.after)
 
 
 def plan(
@@ -147,18 +287,16 @@ def plan(
     progress: Progress = _silent,
 ) -> tuple[RunReport, list[RenderedMessage | FailedMessage]]:
     """The same pass with nothing written: the report, and some of the messages it would queue."""
-    chosen = tuple(playbook for playbook in library.playbooks if only is None or playbook.name in only)
     with database.trial() as connection:
-        run_id = runs.next_id(connection)
-        almanac = almanac_of(connection, settings)
-        scope = Scope(library, settings, now, run_id, almanac, chosen, allow_blast, progress, only is None)
+        run_id, almanac = runs.next_id(connection), almanac_of(connection, settings)
+        scope = _scope(library, settings, now, run_id, almanac, only, allow_blast, progress)
 
         @contextmanager
         def transaction() -> Iterator[Connection]:
             yield connection
 
         planning = _Pass(scope, transaction)
-        _decide(planning)
+        _work_off(planning, DECIDING)
         shown = _samples(connection, scope, samples)
         planning.report.queued = planning.report.accepted
         last = runs.last_counts(connection)
@@ -184,7 +322,7 @@ def decide(
         almanac = almanac_of(connection, settings)
     scope = Scope(library, settings, now, run_id, almanac, library.playbooks, allow_blast)
     deciding = _Pass(scope, database.write)
-    _decide(deciding)
+    _work_off(deciding, DECIDING)
     with database.write() as connection:
         guards.note_decided(connection, scope.rules, scope.seconds)
     return deciding.report
@@ -198,12 +336,7 @@ def rebuild(
     if isinstance(begun, runs.UnderWay):
         raise StateError(f"a run ({begun.slot}, by {begun.owner}) is under way; try again when it has ended")
 
-    @contextmanager
-    def transaction() -> Iterator[Connection]:
-        with database.write() as connection:
-            runs.keep(connection, begun)
-            yield connection
-
+    transaction = _kept(database, begun)
     with transaction() as connection:
         publish(connection, library, now=now)
         due.publish_catalog(connection, library.catalog)
@@ -211,44 +344,79 @@ def rebuild(
         guards.decide_anew(connection)
         almanac = almanac_of(connection, settings)
     scope = Scope(library, settings, now, begun.run_id, almanac, library.playbooks, progress=progress)
-    _refresh(_Pass(scope, transaction))
-    with database.write() as connection:
+    _work_off(_Pass(scope, transaction), REFRESHING)
+    with transaction() as connection:
         runs.finish(connection, begun, None)
 
 
-def _decide(running: _Pass) -> None:
-    """Everything up to the verdicts: the left half of the data's way."""
+def _publish(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
+    """Take note of playbooks and catalog as they are now."""
     scope = running.scope
-    with running.transaction() as connection:
-        publish(connection, scope.library, now=scope.now)
-        if due.publish_catalog(connection, scope.library.catalog):
-            due.mark_everyone(connection)
-        due.publish_substitutes(connection, scope.library.catalog)
-        _mind_the_clock(connection, scope)
-        if guards.decided_at(connection, scope.rules, scope.seconds) is None:
-            guards.decide_anew(connection)
+    publish(connection, scope.library, now=scope.now)
+    if due.publish_catalog(connection, scope.library.catalog):
+        due.mark_everyone(connection)
+    due.publish_substitutes(connection, scope.library.catalog)
+    _mind_the_clock(connection, scope)
+    if guards.decided_at(connection, scope.rules, scope.seconds) is None:
+        guards.decide_anew(connection)
+    return [], {}
+
+
+def _mind_the_clock(connection: Connection, scope: Scope) -> None:
+    latest = runs.latest_now(connection)
+    if latest is not None and scope.seconds < latest:
+        due.mark_later_than(connection, scope.seconds)
+
+
+def _begin_supplies(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
+    """Whose facts changed, or whose supplies a new week concerns; and what segments are now."""
     reached("after_publish")
-    _refresh(running)
-    with running.transaction() as connection:
-        slices = customer_slices(connection)
-        rules = _Rules.of(connection, scope)
-    for number, part in enumerate(slices):
-        scope.progress(number, len(slices), "judging")
-        with running.transaction() as connection:
-            _judge(connection, running, rules, part)
-            reached("in_judging")
-    reached("after_judging")
-    with running.transaction() as connection:
-        running.report.blast = guards.limit_run(
-            connection, scope.library, scope.settings, run_id=scope.run_id, allow_blast=scope.allow_blast
-        )
-    for part in slices:
-        with running.transaction() as connection:
-            shared = [wanted.fate for wanted in rules.bundlings]
-            span = scope.span(part)
-            for verdict in guards.settle(connection, scope.playbooks, scope.settings, **span, shared=shared):
-                running.report.judged(*verdict)
-        reached("after_settling")
+    scope = running.scope
+    due.begin_week(connection, scope.library, **scope.shop)
+    segments.begin(connection, scope.library, scope.settings, now=scope.seconds)
+    if scope.processes > 1:
+        due.take_all(connection, run_id=scope.run_id)
+    return changed_slices(connection), {}
+
+
+def _supplies(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:
+    scope = running.scope
+    segments.note_changes(connection, low=part.low, high=part.high)
+    span = {"run_id": scope.run_id, "low": part.low, "high": part.high}
+    due.refresh(connection, scope.library, **span, **scope.shop)
+    reached("in_supplies")
+
+
+def _begin_learning(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
+    """What all purchases say of each line."""
+    learned = due.learn_lines(connection, running.scope.library, **running.scope.shop)
+    if not learned:
+        return [], {}
+    guards.decide_anew(connection)
+    return customer_slices(connection), {"learned": learned}
+
+
+def _learn(connection: Connection, running: _Pass, part: Slice, told: Told) -> None:
+    """What that changes for supplies."""
+    library = running.scope.library
+    due.project(connection, library, told["learned"], low=part.low, high=part.high)
+    segments.note_supplies(connection, library, low=part.low, high=part.high)
+    reached("in_learning")
+
+
+def _begin_segments(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
+    scope = running.scope
+    due.applied(connection)
+    # Where all is decided anew, nobody need be noted.
+    tell = guards.decided_at(connection, scope.rules, scope.seconds) is not None
+    return segments.slices(connection, scope.library, now=scope.seconds), {"tell": tell}
+
+
+def _segments(connection: Connection, running: _Pass, part: Slice, told: Told) -> None:
+    scope = running.scope
+    span = {"now": scope.seconds, "low": part.low, "high": part.high}
+    segments.refresh(connection, scope.library, scope.settings, **span, tell=told["tell"])
+    reached("in_segments")
 
 
 @dataclass(frozen=True)
@@ -311,70 +479,13 @@ def _bundling(dialect: str, scope: Scope, bench: guards.Bench, bundle: Bundle) -
     return guards.Bundling.of(dialect, bench, bundle, early)
 
 
-def _mind_the_clock(connection: Connection, scope: Scope) -> None:
-    latest = runs.latest_now(connection)
-    if latest is not None and scope.seconds < latest:
-        due.mark_later_than(connection, scope.seconds)
+def _begin_judging(connection: Connection, _running: _Pass) -> tuple[list[Slice], Told]:
+    return customer_slices(connection), {}
 
 
-def _refresh(running: _Pass) -> None:
-    """Supplies and segments: what is true of customers now."""
-    scope = running.scope
-    shop = {"now": scope.seconds, "offset": clock.standard_offset(scope.settings.shop.tz)}
-    with running.transaction() as connection:
-        due.begin_week(connection, scope.library, **shop)
-        changed = changed_slices(connection)
-        segments.begin(connection, scope.library, scope.settings, now=scope.seconds)
-    for number, part in enumerate(changed):
-        scope.progress(number, len(changed), "supplies")
-        with running.transaction() as connection:
-            segments.note_changes(connection, low=part.low, high=part.high)
-            due.refresh(
-                connection,
-                scope.library,
-                run_id=scope.run_id,
-                low=part.low,
-                high=part.high,
-                **shop,
-            )
-            reached("in_supplies")
-    _learn(running, shop)
-    with running.transaction() as connection:
-        # Where all is decided anew, nobody need be noted.
-        tell = guards.decided_at(connection, scope.rules, scope.seconds) is not None
-    with running.transaction() as connection:
-        unsorted = segments.slices(connection, scope.library, now=scope.seconds)
-    for number, part in enumerate(unsorted):
-        scope.progress(number, len(unsorted), "segments")
-        with running.transaction() as connection:
-            span = {"now": scope.seconds, "low": part.low, "high": part.high}
-            segments.refresh(connection, scope.library, scope.settings, **span, tell=tell)
-            reached("in_segments")
-
-
-def _learn(running: _Pass, shop: dict[str, int]) -> None:
-    """What all purchases say of each line, and what that changes for supplies."""
-    scope = running.scope
-    with running.transaction() as connection:
-        learned = due.learn_lines(connection, scope.library, **shop)
-        if learned:
-            guards.decide_anew(connection)
-        everyone = customer_slices(connection)
-    if not learned:
-        return
-    for number, part in enumerate(everyone):
-        scope.progress(number, len(everyone), "learning")
-        with running.transaction() as connection:
-            due.project(connection, scope.library, learned, low=part.low, high=part.high)
-            segments.note_supplies(connection, scope.library, low=part.low, high=part.high)
-            reached("in_learning")
-    with running.transaction() as connection:
-        due.applied(connection)
-
-
-def _judge(connection: Connection, running: _Pass, rules: _Rules, part: Slice) -> None:
+def _judge(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:
     """Find who is due in a slice, and judge them: each by itself, then against each other."""
-    span = running.scope.span(part)
+    span, rules = running.scope.span(part), running.rules(connection)
     guards.set_free(connection, now=span["now"], low=part.low, high=part.high)
     for search in rules.searches:
         for tally in due.find(connection, search, **span):
@@ -387,19 +498,35 @@ def _judge(connection: Connection, running: _Pass, rules: _Rules, part: Slice) -
     guards.arbitrate(connection, rules.arbitrations, tomorrow=rules.tomorrow, **span)
     if running.scope.everything:
         guards.note_slice(connection, low=part.low, high=part.high)
+    reached("in_judging")
 
 
-def _queue(running: _Pass) -> None:
-    """Messages and outbox: render what was accepted, and queue it."""
-    scope, report = running.scope, running.report
-    for part in cut(-(-report.accepted // MESSAGES_A_SLICE)) if report.accepted else []:
-        with running.transaction() as connection:
-            _queue_slice(connection, running, part)
-        reached("outbox_after_commit")
-        scope.progress(report.queued, report.accepted, "messages")
+def _begin_settling(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
+    """The limits of the whole run, once everybody was judged."""
+    reached("after_judging")
+    scope = running.scope
+    running.report.blast = guards.limit_run(
+        connection, scope.library, scope.settings, run_id=scope.run_id, allow_blast=scope.allow_blast
+    )
+    return customer_slices(connection), {}
 
 
-def _queue_slice(connection: Connection, running: _Pass, part: Slice) -> None:
+def _settle(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:
+    """Hold out, and turn reasons into states."""
+    scope = running.scope
+    shared = [wanted.fate for wanted in running.rules(connection).bundlings]
+    span = scope.span(part)
+    for verdict in guards.settle(connection, scope.playbooks, scope.settings, **span, shared=shared):
+        running.report.judged(*verdict)
+
+
+def _begin_messages(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
+    accepted = running.so_far(connection).accepted
+    return (cut(-(-accepted // MESSAGES_A_SLICE)) if accepted else []), {}
+
+
+def _write_messages(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:
+    """Render what was accepted in a slice, and queue it."""
     scope = running.scope
     span = {"run_id": scope.run_id, "low": part.low, "high": part.high}
     failed: list[FailedMessage] = []
@@ -418,6 +545,19 @@ def _queue_slice(connection: Connection, running: _Pass, part: Slice) -> None:
     _mark_failed(connection, failed)
     reached("outbox_before_mark")
     guards.queued(connection, scope.playbooks, now=scope.seconds, **span)
+
+
+def _finish(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
+    """Count what there is, and end the run."""
+    reached("before_finish")
+    scope = running.scope
+    if scope.everything:
+        guards.note_decided(connection, scope.rules, scope.seconds)
+    running.report.count_facts(connection, runs.last_counts(connection))
+    report = running.so_far(connection)
+    if running.begun is not None:
+        runs.finish(connection, running.begun, {**report.counts(), "imports": report.imports})
+    return [], {}
 
 
 def _mark_failed(connection: Connection, failed: list[FailedMessage]) -> None:
@@ -449,3 +589,25 @@ def _samples(connection: Connection, scope: Scope, count: int) -> list[RenderedM
         if len(found) >= count:
             break
     return found
+
+
+REFRESHING = (
+    Stage("supplies", _begin_supplies, _supplies),
+    Stage("learning", _begin_learning, _learn),
+    Stage("segments", _begin_segments, _segments),
+)
+"""What is true of customers now."""
+
+DECIDING = (
+    Stage("playbooks", _publish),
+    *REFRESHING,
+    Stage("judging", _begin_judging, _judge),
+    Stage("limits", _begin_settling, _settle, after="after_settling"),
+)
+"""Up to the verdicts: the left half of the data's way."""
+
+RUN = (
+    *DECIDING,
+    Stage("messages", _begin_messages, _write_messages, after="outbox_after_commit"),
+    Stage("report", _finish),
+)

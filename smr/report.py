@@ -22,6 +22,10 @@ DUE_NO_MORE = frozenset({EXPIRED, str(Reason.NOT_DUE), str(Reason.PAUSED)})
 """Verdicts on reminders that no trigger finds any more."""
 
 
+_NUMBERS = ("customers", "purchases", "queued", "failed", "blast", "imports")
+_COUNTERS = ("seen", "found", "verdicts", "lost")
+
+
 @dataclass
 class RunReport:
     """Counts of one pass.
@@ -67,6 +71,39 @@ class RunReport:
         self.verdicts[playbook, step, verdict_of(reason)] += count
         if reason is not None and winner_playbook is not None and winner_step is not None:
             self.lost[winner_playbook, winner_step, playbook, step, reason] += count
+
+    def add(self, part: RunReport) -> None:
+        """Take in what a part of the same pass counted."""
+        self.queued += part.queued
+        self.failed += part.failed
+        for mine, others in zip(self._counters(), part._counters(), strict=True):
+            for key, count in others.items():
+                mine[key] += count
+        self.only_news |= part.only_news
+        self.blast = part.blast if self.blast is None else self.blast
+        self.customers, self.purchases = self.customers + part.customers, self.purchases + part.purchases
+        self.imports = self.imports or part.imports
+
+    def as_plain(self) -> dict[str, Any]:
+        """What was counted as plain data, to be read back by `from_plain`."""
+        plain: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
+        plain |= {
+            name: [[*key, count] for key, count in found.items()]
+            for name, found in zip(_COUNTERS, self._counters(), strict=True)
+        }
+        return plain | {"only_news": sorted(map(list, self.only_news))}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> RunReport:
+        """What `as_plain` gave."""
+        counted: dict[str, Any] = {
+            name: Counter({tuple(key): count for *key, count in plain[name]}) for name in _COUNTERS
+        }
+        numbers = {name: plain[name] for name in _NUMBERS}
+        return cls(**numbers, **counted, only_news={(book, step) for book, step in plain["only_news"]})
+
+    def _counters(self) -> list[Counter[Any]]:
+        return [getattr(self, name) for name in _COUNTERS]
 
     def render_failed(self, failures: Iterable[tuple[str, str, str]]) -> None:
         """Count messages that could not be made, given as playbook, step and reason, among the blocked."""
@@ -130,7 +167,7 @@ class RunReport:
     def blocked(self) -> dict[str, int]:
         """Blocked candidates by reason, the most frequent first."""
         reasons: Counter[str] = Counter()
-        for (_, _, verdict), count in self.verdicts.items():
+        for (_, _, verdict), count in sorted(self.verdicts.items()):
             if verdict not in {ACCEPTED, HELD_OUT, EXPIRED}:
                 reasons[verdict] += count
         return dict(reasons.most_common())

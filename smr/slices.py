@@ -15,6 +15,10 @@ CHANGES_A_SLICE = {"sqlite": 10_000, "postgresql": 100_000}
 """On SQLite all writers wait for the one at work; on PostgreSQL nobody does, and each slice costs plans."""
 
 
+SLICES_EACH = 2
+"""Slices for each of several processes: fewer let the last one wait longer, more cost more plans."""
+
+
 class Slice(NamedTuple):
     """Buckets low..high, both included."""
 
@@ -27,6 +31,12 @@ def cut(count: int) -> list[Slice]:
     count = max(1, min(count, BUCKETS))
     edges = [round(n * BUCKETS / count) for n in range(count + 1)]
     return [Slice(low, high - 1) for low, high in pairwise(edges)]
+
+
+def finer(slices: list[Slice], processes: int) -> list[Slice]:
+    """The same buckets in enough slices for so many processes, each of which may be a little late."""
+    wanted = SLICES_EACH * processes if processes > 1 else 0
+    return cut(max(len(slices), wanted)) if slices else []
 
 
 def customer_slices(connection: Connection) -> list[Slice]:

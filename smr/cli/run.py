@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from smr import pipeline, runs
+from smr.cli.processes import others, place_of
 from smr.cli.say import bar, facts, give_json, talk
-from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, open_shop
+from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, Shop, open_shop
 from smr.errors import StateError
 from smr.messages.rendering import FailedMessage, RenderedMessage
 from smr.report import ACCEPTED, EXPIRED, HELD_OUT, RunReport
+from smr.sharing import Place
 from smr.simulation import alarms
 from smr.words import reason_in
 
@@ -30,6 +34,16 @@ def run(
         str | None,
         typer.Option("--slot", help="A name for this run; a slot that was run already is not run again."),
     ] = None,
+    slices: Annotated[
+        int | None,
+        typer.Option("--slices", help="Share the run with so many processes; the others are started here."),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--slice", metavar="I/N", help="Share the run as process I of N, which others start: 1/4, 2/4 …"
+        ),
+    ] = None,
     allow_blast: BlastOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,20 +51,25 @@ def run(
 
     Safe at any time and any number of times: each reminder is made once. `smr deliver` sends what is queued.
     """
+    place = place_of(slices, part)
     shop = open_shop(config)
     at = shop.now(now)
     only = frozenset(chosen.name for chosen in shop.only(playbook).playbooks) if playbook else None
-    with bar("deciding") as progress:
-        done = pipeline.run(
-            shop.database,
-            shop.library,
-            shop.settings,
-            now=at,
-            only=only,
-            slot=slot,
-            allow_blast=allow_blast,
-            progress=progress,
-        )
+    asked: dict[str, Any] = {"now": at, "only": only, "allow_blast": allow_blast}
+    if place is None:
+        with bar("deciding") as progress:
+            done = pipeline.run(
+                shop.database, shop.library, shop.settings, slot=slot, progress=progress, **asked
+            )
+    elif part is not None:
+        done = _share(shop, place, slot, asked, stated_now=now is not None)
+    else:
+        slot = slot or f"{at:%Y-%m-%dT%H:%M:%SZ}/{runs.this_process()}"
+        with others() as started:
+            started.start(_arguments(config, at, slot, playbook, allow_blast=allow_blast), place.of)
+            done = _share(shop, place, slot, asked, stated_now=True)
+        blast = isinstance(done, RunReport) and done.blast is not None
+        started.end(expected=StateError.exit_code if blast else 0)
     if isinstance(done, runs.UnderWay):
         _under_way(done, as_json)
         return
@@ -67,6 +86,34 @@ def run(
             f"stopped: this run wanted to write to {done.blast} of {done.customers} customers, more than "
             f"policy.blast_limit allows. Look at `smr plan`; if it is right, run again with --allow-blast."
         )
+
+
+def _share(
+    shop: Shop, place: Place, slot: str | None, asked: dict[str, Any], *, stated_now: bool
+) -> RunReport | runs.UnderWay:
+    with bar("deciding") as progress:
+        return pipeline.share(
+            shop.database,
+            shop.library,
+            shop.settings,
+            place=place,
+            slot=slot,
+            stated_now=stated_now,
+            progress=progress,
+            **asked,
+        )
+
+
+def _arguments(
+    config: Path | None, at: datetime, slot: str, playbooks: list[str] | None, *, allow_blast: bool
+) -> list[str]:
+    """What the further processes are started with, so that they share this very run."""
+    given = ["--now", at.isoformat(), "--slot", slot]
+    if config is not None:
+        given += ["--config", str(config)]
+    for name in playbooks or ():
+        given += ["--playbook", name]
+    return [*given, *(["--allow-blast"] if allow_blast else [])]
 
 
 def plan(

@@ -8,7 +8,7 @@ from smr.due.catalog import publish_catalog, publish_substitutes
 from smr.due.customer_rhythm import AskedDay, Rhythm, rhythms_of_customer
 from smr.due.find import Judge, Search, Tally, find, search
 from smr.due.forecasts import with_chance
-from smr.due.supplies import mark_everyone, mark_later_than, refresh
+from smr.due.supplies import mark_everyone, mark_later_than, refresh, take_all
 from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of, early
 from smr.due.week import applied, begin_week, learn_lines, project
 
@@ -33,5 +33,6 @@ __all__ = [
     "refresh",
     "rhythms_of_customer",
     "search",
+    "take_all",
     "with_chance",
 ]

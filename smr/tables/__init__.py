@@ -8,7 +8,16 @@ to the engine itself.
 
 from smr.tables.base import BUCKETS, bucket_of, customer_owned, dice_of, metadata, named
 from smr.tables.channels import channels, receipts
-from smr.tables.decisions import BUNDLED, BUNDLED_CANDIDATES, OPEN, OPEN_CANDIDATES, WINNER, candidates, runs
+from smr.tables.decisions import (
+    BUNDLED,
+    BUNDLED_CANDIDATES,
+    OPEN,
+    OPEN_CANDIDATES,
+    WINNER,
+    candidates,
+    run_slices,
+    runs,
+)
 from smr.tables.derived import (
     NEVER,
     buyers,
@@ -105,6 +114,7 @@ __all__ = [
     "rejected_rows",
     "rhythms",
     "roles",
+    "run_slices",
     "runs",
     "sortings",
     "staff",

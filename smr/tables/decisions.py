@@ -20,6 +20,7 @@ runs = sa.Table(
     sa.Column("finished_at", Utc),
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("counts", Json),
+    sa.Column("shared_by", sa.Text),  # what processes that share it agree on; empty: one runs it alone
     sa.UniqueConstraint("slot"),
     info={"owner": "engine"},
 )
@@ -29,6 +30,23 @@ sa.Index(
     unique=True,
     sqlite_where=sa.text("state = 'running'"),
     postgresql_where=sa.text("state = 'running'"),
+)
+
+# The work of a run that several processes share: of each stage number 0 is what is done once for the whole
+# shop, the others are slices of buckets.
+run_slices = sa.Table(
+    "run_slices",
+    metadata,
+    sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("stage", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("low", sa.SmallInteger, nullable=False),
+    sa.Column("high", sa.SmallInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # waiting | taken | done
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", Utc),  # by the database's clock; while its owner works it is locked as well
+    sa.Column("told", Json),  # what it counted, and what the slices of its stage have to know
+    info={"owner": "engine"},
 )
 
 candidates = customer_owned(
