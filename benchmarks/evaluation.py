@@ -55,7 +55,7 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
     quiet = guards.quiet_now(connection, now, settings)
     bench = guards.Bench(playbook, playbook.steps[0], *shop, quiet)
     search = due.search(
-        connection.dialect.name, playbook, *shop, lambda _step, found: guards.verdict(found, bench)
+        connection.dialect.name, playbook, *shop, lambda _step, found, _given: guards.verdict(found, bench)
     )
     judgements = guards.judgements([bench])
     arbitrations = list(guards.arbitrations(library, settings))

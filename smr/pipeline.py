@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -438,6 +438,7 @@ class _Rules:
         quiet = guards.quiet_now(connection, scope.now, scope.settings)
         decided = guards.decided_at(connection, scope.rules, scope.seconds) if scope.everything else None
         since = live_since(connection)
+        given = due.anything_given(connection)
         shop = (scope.library, scope.settings, scope.now)
         benches = {
             (playbook.name, step.name): guards.Bench(
@@ -448,11 +449,12 @@ class _Rules:
         }
 
         def search(playbook: Playbook) -> due.Search:
-            def judge(step: Step, found: sa.FromClause) -> dict[str, Any]:
-                return guards.verdict(found, benches[playbook.name, step.name])
+            def judge(step: Step, found: sa.FromClause, given: bool) -> dict[str, Any]:
+                return guards.verdict(found, replace(benches[playbook.name, step.name], given=given))
 
             before = None if decided is None else clock.moment(decided)
-            return due.search(connection.dialect.name, playbook, *shop, judge, before, scope.almanac)
+            about = (playbook, *shop, judge, before, scope.almanac)
+            return due.search(connection.dialect.name, *about, given=given)
 
         return cls(
             searches=[search(playbook) for playbook in scope.playbooks if playbook.status == "live"],

@@ -35,6 +35,8 @@ COMMANDS = {
     "handovers": "smr.cli.handovers:app",
     "explain": "smr.cli.explain:explain",
     "preview": "smr.cli.preview:preview",
+    "export-sql": "smr.cli.export_sql:export_sql",
+    "candidates": "smr.cli.candidates:app",
     "test": "smr.cli.test_:test",
     "backtest": "smr.cli.backtest:backtest",
     "simulate": "smr.cli.simulate:simulate",
@@ -120,6 +122,7 @@ BELOW = frozenset(
         "upgrade",
         "check",
         "backup",
+        "distribute",
     }
 )
 """Commands of command groups."""

@@ -70,6 +70,8 @@ def import_facts(
     else:
         if what is None or not files:
             raise OperatorError("say what to import and from where: smr import purchases orders.csv")
+        if what == "candidates":
+            raise OperatorError("candidates are no facts: smr candidates import FILE")
         with bar(f"importing {what}") as progress:
             report = import_files(
                 shop.database,

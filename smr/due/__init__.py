@@ -8,8 +8,8 @@ from smr.due.catalog import publish_catalog, publish_substitutes
 from smr.due.customer_rhythm import AskedDay, Rhythm, rhythms_of_customer
 from smr.due.find import Judge, Search, Tally, find, search
 from smr.due.forecasts import with_chance
-from smr.due.supplies import mark_everyone, mark_later_than, refresh, take_all
-from smr.due.triggers import CANDIDATE_COLUMNS, candidates_of, early
+from smr.due.supplies import mark_everyone, mark_later_than, refresh, stated_supplies, take_all
+from smr.due.triggers import CANDIDATE_COLUMNS, anything_given, candidates_of, early
 from smr.due.week import applied, begin_week, learn_lines, project
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Rhythm",
     "Search",
     "Tally",
+    "anything_given",
     "applied",
     "begin_week",
     "candidates_of",
@@ -33,6 +34,7 @@ __all__ = [
     "refresh",
     "rhythms_of_customer",
     "search",
+    "stated_supplies",
     "take_all",
     "with_chance",
 ]

@@ -17,7 +17,7 @@ CATALOG = "catalog"
 
 def publish_catalog(connection: Connection, catalog: Catalog) -> bool:
     """Make `cycles` say what the catalog says; True where that changed anything."""
-    wanted = sorted(_rows(catalog), key=_key)
+    wanted = sorted(rows_of(catalog), key=_key)
     columns = [
         cycles.c.kind,
         cycles.c.line,
@@ -57,7 +57,8 @@ def _key(row: dict[str, Any]) -> tuple[str, str]:
     return row["kind"], row["line"]
 
 
-def _rows(catalog: Catalog) -> list[dict[str, Any]]:
+def rows_of(catalog: Catalog) -> list[dict[str, Any]]:
+    """What the catalog says, as rows of `cycles`."""
     stated = catalog.cycles
     rows = [_row("track", catalog.track, None, False)]
     if stated.default is not None:

@@ -13,13 +13,15 @@ from sqlalchemy import Connection
 
 from smr.almanac import Almanac
 from smr.database import insert_or_update
-from smr.due.triggers import CANDIDATE_COLUMNS, Found, candidates_of
+from smr.due.triggers import CANDIDATE_COLUMNS, Found, candidates_of, given_of
 from smr.playbook.model import Library, Playbook, Step
 from smr.settings import Settings
 from smr.tables import candidates, undecided_customers
 
-Judge = Callable[[Step, sa.FromClause], Mapping[str, Any]]
+Judge = Callable[[Step, sa.FromClause, bool], Mapping[str, Any]]
 """What is written beside a found candidate of a step, by the name of its column: the first verdict on it.
+
+Told whether a warehouse gave it, so that it may be older than what is known here.
 
 A row is written once instead of twice: that is half the work of finding.
 """
@@ -60,7 +62,7 @@ class Query:
     def upsert(self) -> Any:
         """Writes what is found."""
         dialect, found, step, judge = self._made_of
-        return _upsert(dialect, found.select, step, judge)
+        return _upsert(dialect, found, step, judge)
 
     @cached_property
     def count(self) -> Any:
@@ -85,13 +87,21 @@ def search(
     judge: Judge,
     before: datetime | None = None,
     almanac: Almanac | None = None,
+    *,
+    given: bool = False,
 ) -> Search:
-    """What to execute for one playbook at `now`; `before` is when all were found last, where it is known."""
-    queries = (
+    """What to execute for one playbook at `now`; `before` is when all were found last, where it is known.
+
+    With `given`, what a warehouse found, too.
+    """
+    shop = (library, settings, now)
+    queries = [
         Query(dialect, step, found, judge)
         for step in playbook.steps
-        for found in candidates_of(playbook, step, library, settings, now, before=before, almanac=almanac)
-    )
+        for found in candidates_of(playbook, step, *shop, before=before, almanac=almanac)
+    ]
+    if given:
+        queries += [Query(dialect, step, given_of(playbook, step, *shop), judge) for step in playbook.steps]
     return Search(playbook.name, tuple(queries))
 
 
@@ -138,9 +148,9 @@ _UNDECIDED = (
 )
 
 
-def _upsert(dialect: str, select: sa.Select[Any], step: Step, judge: Judge) -> Any:
-    found = select.subquery("found")
-    verdict = judge(step, found)
+def _upsert(dialect: str, wanted: Found, step: Step, judge: Judge) -> Any:
+    found = wanted.select.subquery("found")
+    verdict = judge(step, found, wanted.given)
     names = [name for name in CANDIDATE_COLUMNS if name not in verdict]
     judged = sa.select(
         *(found.c[name] for name in names),

@@ -281,54 +281,11 @@ def _forget_untracked(kinds: tuple[str, ...]) -> Any:
 
 
 def _supplies(dialect: str, kind: str, learning: bool) -> Any:
-    lines = _lines(kind).subquery("bought")
-    running: dict[str, Any] = {
-        "partition_by": [lines.c.bucket, lines.c.customer_id, lines.c.line],
-        "order_by": [lines.c.purchased_at, lines.c.order_id, lines.c.product_id, lines.c.line_no],
-        "rows": (None, 0),
-    }
-    stock = sa.func.sum(lines.c.lasts).over(**running)
-    following = sa.func.lead(lines.c.line_no).over(**running)
-    told = sa.select(*lines.c, stock.label("stock"), following.label("following")).subquery("told")
-    of_last = {
-        name: sa.func.max(sa.case((told.c.following.is_(None), told.c[name])))
-        for name in ("order_id", "purchased_at", "product_id", "quantity", "unit_lasts", "basis")
-    }
-    known = supplies.alias()
-    same = sa.and_(Who.of(told).owns(known), known.c.kind == kind, known.c.line == told.c.line)
-    ran_out = sa.func.coalesce(known.c.stated_runs_out_at, known.c.runs_out_at)
-    # What is left never shrinks from purchase to purchase, so the greatest stock is the last one.
-    news = (
-        sa.select(
-            told.c.bucket,
-            told.c.customer_id,
-            told.c.line,
-            *(value.label(name) for name, value in of_last.items()),
-            sa.func.count().label("purchases"),
-            sa.func.max(told.c.starts_at - told.c.stock + told.c.lasts).label("begins"),
-            sa.func.max(told.c.stock).label("stock"),
-            _known_before(known, ran_out, told, same).label("left_before"),
-            _known_before(known, known.c.purchases, told, same).label("purchases_before"),
-        )
-        .group_by(told.c.bucket, told.c.customer_id, told.c.line)
-        .subquery("news")
-    )
+    news = _news(kind, _taken_customers(), of_all=False)
     left, begins = news.c.left_before, news.c.begins
     runs_out_at = sa.case((left > begins, left), else_=begins) + news.c.stock
-    select = sa.select(
-        news.c.bucket,
-        news.c.customer_id,
-        sa.literal(kind, sa.Text),
-        news.c.line,
-        news.c.order_id,
-        news.c.purchased_at,
-        news.c.product_id,
-        news.c.quantity,
-        news.c.purchases + sa.func.coalesce(news.c.purchases_before, 0),
-        sa.cast(runs_out_at, sa.BigInteger),
-        news.c.unit_lasts,
-        news.c.basis,
-    )
+    counted = news.c.purchases + sa.func.coalesce(news.c.purchases_before, 0)
+    select = _supply_row(kind, news, runs_out_at, counted)
     columns, changing = [*SUPPLY_COLUMNS], SUPPLY_COLUMNS[4:]
     if learning:
         # The stated run-out is kept beside the one that is learned from it.
@@ -345,9 +302,72 @@ def _supplies(dialect: str, kind: str, learning: bool) -> Any:
     )
 
 
-def _lines(kind: str) -> sa.Select[Any]:
+def stated_supplies(kind: str) -> sa.Select[Any]:
+    """All supplies of one kind as the stated rule has them, from facts and catalog alone, with no table kept.
+
+    Columns as in `SUPPLY_COLUMNS`. For a database that holds nothing but the facts.
+    """
+    someone = purchases.alias("someone")
+    nothing_known = sa.cast(sa.null(), sa.BigInteger).label("since")
+    everyone = (
+        sa.select(someone.c.bucket, someone.c.customer_id, nothing_known).distinct().subquery("everyone")
+    )
+    news = _news(kind, everyone, of_all=True)
+    return _supply_row(kind, news, news.c.begins + news.c.stock, news.c.purchases)
+
+
+def _supply_row(kind: str, news: Any, runs_out_at: Any, counted: Any) -> sa.Select[Any]:
+    given = {
+        "kind": sa.literal(kind, sa.Text),
+        "last_purchased_at": news.c.purchased_at,
+        "purchases": counted,
+        "runs_out_at": sa.cast(runs_out_at, sa.BigInteger),
+    }
+    return sa.select(*(given.get(name, news.c.get(name)).label(name) for name in SUPPLY_COLUMNS))
+
+
+def _news(kind: str, taken: Any, *, of_all: bool) -> sa.Subquery:
+    """What the lines that are looked at say of each supply, beside what was known before, save `of_all`."""
+    lines = _lines(kind, taken).subquery("bought")
+    running: dict[str, Any] = {
+        "partition_by": [lines.c.bucket, lines.c.customer_id, lines.c.line],
+        "order_by": [lines.c.purchased_at, lines.c.order_id, lines.c.product_id, lines.c.line_no],
+        "rows": (None, 0),
+    }
+    stock = sa.func.sum(lines.c.lasts).over(**running)
+    following = sa.func.lead(lines.c.line_no).over(**running)
+    told = sa.select(*lines.c, stock.label("stock"), following.label("following")).subquery("told")
+    of_last = {
+        name: sa.func.max(sa.case((told.c.following.is_(None), told.c[name])))
+        for name in ("order_id", "purchased_at", "product_id", "quantity", "unit_lasts", "basis")
+    }
+    known = supplies.alias()
+    same = sa.and_(Who.of(told).owns(known), known.c.kind == kind, known.c.line == told.c.line)
+    ran_out = sa.func.coalesce(known.c.stated_runs_out_at, known.c.runs_out_at)
+    before = (
+        _known_before(known, ran_out, told, same).label("left_before"),
+        _known_before(known, known.c.purchases, told, same).label("purchases_before"),
+    )
+    # What is left never shrinks from purchase to purchase, so the greatest stock is the last one.
+    return (
+        sa.select(
+            told.c.bucket,
+            told.c.customer_id,
+            told.c.line,
+            *(value.label(name) for name, value in of_last.items()),
+            sa.func.count().label("purchases"),
+            sa.func.max(told.c.starts_at - told.c.stock + told.c.lasts).label("begins"),
+            sa.func.max(told.c.stock).label("stock"),
+            *(() if of_all else before),
+        )
+        .group_by(told.c.bucket, told.c.customer_id, told.c.line)
+        .subquery("news")
+    )
+
+
+def _lines(kind: str, taken: Any) -> sa.Select[Any]:
     """Kept purchase lines to be looked at, each with its line and how many seconds it lasts."""
-    taken, goods = _taken_customers(), goods_of(kind)
+    goods = goods_of(kind)
     bought = purchases.alias()
     quantity = kept_quantity(bought)
     delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Connection
 
 from smr import clock
 from smr.almanac import Almanac, LunarDate, lunar_of, month_days_on, read_lunar, shipped, solar_of
@@ -45,6 +45,7 @@ from smr.tables import (
     customers,
     cycles,
     forecasts,
+    given_candidates,
     messages,
     named,
     products,
@@ -92,6 +93,7 @@ class Found:
     news: tuple[Found, ...] | None = None
     of_undecided: bool = False
     gate: sa.Select[Any] | None = None
+    given: bool = False  # by a warehouse, some time ago
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,29 @@ def early(
     for kind, lines in _lines(library, playbook.trigger.runs_out):
         falling = _falling(kind, lines, whom) if asked is None else _forecast(kind, lines, asked, None, whom)
         yield Found(_fallen(due, falling, asked), {"since": high, "until": high + within})
+
+
+def given_of(playbook: Playbook, step: Step, library: Library, settings: Settings, now: datetime) -> Found:
+    """The candidates of a step that a warehouse found, within the step's window."""
+    due, told = StepDue(playbook, step, settings, library), named(given_candidates, "told")
+    window = Today(now, settings.shop.tz).window(step.send, due.useful)
+    at = sa.type_coerce(told.c.due_at, sa.BigInteger)
+    names = ("anchor", "anchor_at", "kind", "order_id", "product_id", "quantity", "runs_out_at")
+    columns = {name: told.c[name] for name in names} | {"line": told.c.supply_line}
+    select = due.row(told, at - due.offset, **columns).where(
+        told.c.playbook == sa.literal(playbook.name, sa.Text),
+        told.c.step == sa.literal(step.name, sa.Text),
+        at > SINCE,
+        at <= UNTIL,
+        told.c.bucket.between(LOW, HIGH),
+    )
+    bound = {"since": window.low + due.offset, "until": window.high + due.offset}
+    return Found(select, bound, given=True)
+
+
+def anything_given(connection: Connection) -> bool:
+    """Whether a warehouse ever gave a candidate."""
+    return connection.execute(sa.select(given_candidates.c.bucket).limit(1)).first() is not None
 
 
 def _happened(

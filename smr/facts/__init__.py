@@ -8,7 +8,16 @@ mark of every customer with something new. May import: playbook and everything b
 """
 
 from smr.facts.files import import_files
+from smr.facts.given import forget_given
 from smr.facts.report import ImportReport, Progress, SourceReport, quiet
 from smr.facts.sources import import_source
 
-__all__ = ["ImportReport", "Progress", "SourceReport", "import_files", "import_source", "quiet"]
+__all__ = [
+    "ImportReport",
+    "Progress",
+    "SourceReport",
+    "forget_given",
+    "import_files",
+    "import_source",
+    "quiet",
+]

@@ -17,6 +17,7 @@ from smr.errors import OperatorError, did_you_mean
 from smr.facts.blocks import check_file, open_bytes
 from smr.facts.chunks import Reader, file_fault
 from smr.facts.csv_file import CsvFile
+from smr.facts.given import Steps
 from smr.facts.importing import Source, import_from
 from smr.facts.jsonl_file import JsonLines
 from smr.facts.layout import kind_named
@@ -46,12 +47,13 @@ def import_files(
     progress: Progress = quiet,
     format_: str | None = None,
     listener: Listener | None = None,
+    steps: Steps | None = None,
 ) -> ImportReport:
     """Import files of one kind of fact, one after the other, each whole or (mostly bad) not at all.
 
     `format_` is csv, jsonl or parquet; without it a file's suffix tells. `listener` listens to
-    chat. Raises OperatorError or FaultsError for a file that cannot be imported; files before it stay
-    imported (again would change nothing).
+    chat; `steps` are those that candidates may be of. Raises OperatorError or FaultsError for a file that
+    cannot be imported; files before it stay imported (again would change nothing).
     """
     kind_named(kind)
     files = [Path(path) for path in paths]
@@ -66,7 +68,9 @@ def import_files(
         with _open(path, form, encoding) as reader:
             source = Source(kind, reader.name, reader, mappings.get(kind, {}))
             reports.append(
-                import_from(database, settings, source, now=now, progress=progress, listener=listener)
+                import_from(
+                    database, settings, source, now=now, progress=progress, listener=listener, steps=steps
+                )
             )
     return ImportReport(kind, tuple(reports))
 

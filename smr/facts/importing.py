@@ -24,6 +24,7 @@ from smr.facts.calendar_days import CalendarDays
 from smr.facts.chunks import Chunk, Reader
 from smr.facts.cursors import cursor_text, later
 from smr.facts.customers import Customers
+from smr.facts.given import Steps, given
 from smr.facts.intake import FactIntake, Intake
 from smr.facts.layout import Layout, lay_out
 from smr.facts.products import Products
@@ -80,13 +81,14 @@ def import_from(
     now: datetime,
     progress: Progress,
     listener: Listener | None = None,
+    steps: Steps | None = None,
 ) -> SourceReport:
     """Import one opened source; OperatorError where it is refused whole."""
     started = clock.monotonic()
     layout = lay_out(source.reader.name, source.kind, source.reader.header, source.mapping)
     with database.session() as session:
         create(session, waiting)
-        intake = intake_of(source.kind, settings, session, layout, now, listener)
+        intake = intake_of(source.kind, settings, session, layout, now, listener, steps)
         import_id = _begin(session, source, now)
         rejects = Rejects(settings.imports.rejects_folder, _rejects_name(source, import_id))
         try:
@@ -122,8 +124,11 @@ def intake_of(
     layout: Layout,
     now: datetime,
     listener: Listener | None = None,
+    steps: Steps | None = None,
 ) -> Intake:
     """How this kind goes in; chat is listened to for the built-in topics where no listener is given."""
+    if kind == "candidates":
+        return FactIntake(given(settings, steps or {}), session)
     if kind == "customers":
         return RecordIntake(Customers(settings, layout, now), session)
     if kind == "calendar":

@@ -64,6 +64,10 @@ KINDS = {
     "interactions": Columns(
         ("customer_id", "happened_at", "kind"), ("interaction_id", "channel", "content"), ("attributes.",)
     ),
+    "candidates": Columns(
+        ("playbook", "step", "customer_id", "anchor", "anchor_at", "due_at"),
+        ("kind", "line", "order_id", "product_id", "quantity", "runs_out_at"),
+    ),
 }
 """What each kind of fact is made of."""
 

@@ -92,7 +92,7 @@ class Merge:
         if new < piece.rows and self._shape.compared:
             connection.execute(self._mark_completed, cut)
             completed = _count(connection, self._complete, cut)
-            differing = self._rejections(connection, cut)
+            differing = [] if self._shape.latest else self._rejections(connection, cut)
         return new, completed, piece.rows - new - completed - len(differing), differing
 
     def _mark(self, dialect: str, import_id: int, condition: Any) -> Any:
@@ -120,6 +120,9 @@ class Merge:
 
     def _complete_rows(self) -> Any:
         new, old = self._ordered.c, self._target.c
+        if self._shape.latest:
+            told = {name: new[name] for name in self._shape.compared}
+            return sa.update(self._target).values(told).where(self._within, self._completes())
         filled = {name: sa.func.coalesce(old[name], new[name]) for name in self._fillable()}
         if not filled:
             return None
@@ -129,10 +132,24 @@ class Merge:
         return [name for name in self._shape.compared if self._target.c[name].nullable]
 
     def _completes(self) -> Any:
-        """The stored row agrees with the new one in all both have, and lacks something the new one has."""
+        """The stored row agrees with the new one in all both have, and lacks something the new one has.
+
+        Where the latest counts: it is not as the last row of its key.
+        """
         new, old = self._ordered.c, self._target.c
+        if self._shape.latest:
+            unlike = sa.or_(*(new[name].is_distinct_from(old[name]) for name in self._shape.compared))
+            return sa.and_(self._same_key, unlike, self._is_last())
         gains = (sa.and_(old[name].is_(None), new[name].is_not(None)) for name in self._fillable())
         return sa.and_(self._same_key, sa.not_(self._differs()), sa.or_(sa.false(), *gains))
+
+    def _is_last(self) -> Any:
+        """Rows of one key lie side by side, in the order of the source."""
+        after = self._ordered.alias("after")
+        key = [column.name for column in self._target.primary_key.columns]
+        same = sa.and_(*(after.c[name] == self._ordered.c[name] for name in key))
+        following = after.c.position == self._ordered.c.position + 1
+        return ~sa.exists().where(following, same)
 
     def _differs(self) -> Any:
         """Both rows have a value, and not the same."""

@@ -51,7 +51,8 @@ class Shape:
     """How one kind of fact is read and merged.
 
     `at` is the time that counts as having seen the customer; `compared` are the columns in which a row of a
-    known key may differ; `numbered` says that lines without a number get one from their order of appearance.
+    known key may differ; `numbered` says that lines without a number get one from their order of appearance,
+    `latest` that a row of a known key takes the place of the stored one.
     """
 
     table: sa.Table
@@ -60,6 +61,7 @@ class Shape:
     readers: Callable[[Layout], Mapping[str, Readable]]
     derive: Callable[[Batch, Layout], None]
     numbered: bool = False
+    latest: bool = False
     places: Remembered = field(default_factory=lambda: Remembered(place_of, 100_000))
 
     @property

@@ -31,7 +31,7 @@ def refunded(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
         return None
     line, still = named(purchases, "anchored"), named(purchases, "kept")
     return sa.and_(
-        _decided_earlier(candidate),
+        _decided_earlier(candidate, bench),
         _exists(line, *_of_anchor(candidate, line, bench), sold(line)),
         sa.not_(_exists(still, *_of_anchor(candidate, still, bench), kept(still))),
     )
@@ -44,7 +44,7 @@ def bought_already(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
         later = _later(
             candidate, lambda line: [line_products(candidate.c.kind, candidate.c.line, line.c.product_id)]
         )
-        found.append(sa.and_(_decided_earlier(candidate), later))
+        found.append(sa.and_(_decided_earlier(candidate, bench), later))
     found += [
         _later_goods(candidate, stop.purchase)
         for stop in own_stops(bench.playbook)
@@ -73,9 +73,9 @@ def _implied(trigger: Trigger) -> Goods | None:
     return trigger.runs_out if len(named) == 1 else None
 
 
-def _decided_earlier(candidate: Any) -> ColumnElement[bool]:
+def _decided_earlier(candidate: Any, bench: Bench) -> ColumnElement[bool]:
     """What this very run found comes from supplies and purchases of this moment: it needs no second look."""
-    return candidate.c.run_id != RUN  # type: ignore[no-any-return]
+    return sa.true() if bench.given else candidate.c.run_id != RUN
 
 
 def stopped(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:

@@ -22,7 +22,7 @@ class Bench:
     `quiet_until` maps an instant (seconds) to the zones that are quiet until then; None
     among them stands for customers whose zone is not known. `live_since` is when the playbook went live.
     `only_news`: the run looks for what is new alone, and what it does not find may still be due.
-    `sending`: judged for messages that are about to be sent.
+    `sending`: judged for messages that are about to be sent. `given`: a warehouse found them, some time ago.
     """
 
     playbook: Playbook
@@ -34,6 +34,7 @@ class Bench:
     live_since: int | None = None
     only_news: bool = False
     sending: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,31 @@ purchases = customer_owned(
 )
 
 # Points at a line, which may not have arrived yet. An empty quantity takes the whole line back.
+# Who is due for a step as a warehouse found it, where the history lies there; the guards judge as ever.
+given_candidates = customer_owned(
+    "given_candidates",
+    sa.Column("playbook", Key, nullable=False),
+    sa.Column("step", Key, nullable=False),
+    sa.Column("anchor", Key, nullable=False),
+    sa.Column("anchor_at", Utc, nullable=False),
+    sa.Column("kind", Key),
+    sa.Column("supply_line", Key),
+    sa.Column("order_id", Key),
+    sa.Column("product_id", Key),
+    sa.Column("quantity", sa.Double),
+    sa.Column("runs_out_at", Utc),
+    sa.Column("due_at", Utc, nullable=False),
+    key=("playbook", "step", "anchor"),
+)
+sa.Index(
+    "given_candidates_due",
+    given_candidates.c.playbook,
+    given_candidates.c.step,
+    given_candidates.c.due_at,
+    given_candidates.c.bucket,
+    given_candidates.c.customer_id,
+)
+
 refunds = customer_owned(
     "refunds",
     sa.Column("refund_id", Key, nullable=False),
