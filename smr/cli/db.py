@@ -1,4 +1,4 @@
-"""`smr db`: upgrade the schema, check the database, back it up."""
+"""`smr db`: upgrade the schema, check the database, back it up, spread it over machines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import typer
 
 from smr.cli.say import bar, facts, give_json, talk
 from smr.cli.shop import ConfigOption, JsonOption
-from smr.database import Database, files, open_database
+from smr.database import Database, distribute, files, open_database
 from smr.database.health import Health, check
-from smr.database.migrate import upgrade
+from smr.database.migrate import ensure_current, upgrade
+from smr.errors import StateError
 from smr.settings import load_settings
 from smr.tables import metadata
 
-app = typer.Typer(no_args_is_help=True, help="Upgrade, check and back up the database.")
+app = typer.Typer(no_args_is_help=True, help="Upgrade, check, back up and spread the database.")
 
 Target = Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.", metavar="FILE")]
 
@@ -57,6 +58,56 @@ def back_up(target: Target, config: ConfigOption = None, as_json: JsonOption = F
         give_json({"file": target, "bytes": size})
         return
     facts.print(f"{target}: {_readable(size)}", markup=False)
+
+
+@app.command("distribute")
+def distribute_tables(
+    shards: Annotated[
+        int,
+        typer.Option("--shards", help="How many shards each table has; fixed for good once there is data."),
+    ] = distribute.SHARDS,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the statements and change nothing.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Spread the tables of a PostgreSQL with the extension citus over its workers, and check the result.
+
+    Can be run again: what is spread already stays. Let nothing else write meanwhile.
+    """
+    database = _database(config)
+    if dry_run:
+        _tell_steps(database, shards, as_json=as_json)
+        return
+    present = distribute.spread_now(database)
+    ensure_current(database)
+    wrong = [one for one in distribute.faults(metadata, present) if "is not spread" not in one]
+    if wrong:
+        raise StateError("the tables are spread otherwise already: " + "; ".join(wrong))
+    wanted = distribute.steps(metadata, present, shards)
+    distribute.distribute(database, wanted, lambda step: talk.print(step.sql, markup=False))
+    left = distribute.faults(metadata, distribute.spread_now(database))
+    if left:
+        raise StateError("not all tables lie as they should: " + "; ".join(left))
+    if as_json:
+        give_json({"spread": [step.table for step in wanted], "unchanged": sorted(present)})
+        return
+    facts.print(f"{len(wanted)} tables spread, {len(present)} were before: all is well", markup=False)
+
+
+def _tell_steps(database: Database, shards: int, *, as_json: bool) -> None:
+    present = distribute.spread_if_citus(database)
+    wanted = distribute.steps(metadata, present or {}, shards)
+    if present is None:
+        talk.print(
+            "warning: this database has no extension citus; these would be the statements:", style="yellow"
+        )
+    if as_json:
+        give_json({"statements": [step.sql for step in wanted]})
+        return
+    for step in wanted:
+        facts.print(step.sql, markup=False)
 
 
 def _database(config: Path | None) -> Database:
