@@ -54,3 +54,37 @@ def test_a_faulty_file_of_topics_stops_the_import_of_chat_and_of_nothing_else(
     refused = shop.invoke(app, ["import", "interactions", "chat.csv"])
     assert "topic_without_words" in str(refused.exception)
     assert shop.invoke(app, ["import", "customers", "staff.csv"]).exit_code == 0
+
+
+SERUM = """name: serum
+status: live
+trigger: {runs_out: {category: 精华}}
+hand_over: {price_from: 500}
+steps: [{name: heads_up, send: 5d before due, message: 快用完了}]
+"""
+CONFIG = "shop: {name: 小店}\nchannels: {wecom: {consent: opt_out, address: customer_id}}\n"
+BOUGHT = "customer_id,product_id,purchased_at,order_id\nben,S1,2026-01-25,A-1\n"
+
+
+def test_a_case_of_a_playbook_tells_why_and_what_it_is_about(shop: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "playbooks").mkdir()
+    catalog = "cycles: {categories: {精华: {lasts: 40d, learn: false}}}\n"
+    for name, text in (("catalog.yaml", catalog), ("serum.yaml", SERUM)):
+        (tmp_path / "playbooks" / name).write_text(text, encoding="utf-8")
+    told = "product_id,name,category,price\nS1,鱼子精华,精华,1280\n"
+    for kind, text in (("products", told), ("purchases", BOUGHT)):
+        (tmp_path / f"{kind}.csv").write_text(text, encoding="utf-8")
+        done = shop.invoke(app, ["import", kind, f"{kind}.csv", "--now", "2026-03-02T10:00"])
+        assert done.exit_code == 0, done.output
+    ran = shop.invoke(app, ["run", "--now", "2026-03-02T10:00", "--json"])
+    assert json.loads(ran.stdout)["blocked"] == {"handed_over": 1}
+
+    listed = shop.invoke(app, ["handovers", "list", "--now", "2026-03-02T10:00"]).stdout.splitlines()
+    first = next(number for number, line in enumerate(listed) if line.startswith("ben/playbook"))
+    assert listed[first:] == [
+        "ben/playbook/serum/A-1/精华  2026-03-02 10:00  price_from: 500",
+        "    serum, step heads_up; ben, orders 1",
+        "    鱼子精华 × 1 bought 2026-01-25, runs out 2026-03-06, now ¥1,280.00",
+        "    03-02 09:31 ben: 转人工",
+    ]
