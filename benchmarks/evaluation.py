@@ -58,16 +58,15 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
         connection.dialect.name, playbook, *shop, lambda _step, found, _given: guards.verdict(found, bench)
     )
     judgements = guards.judgements([bench])
-    arbitrations = list(guards.arbitrations(library, settings))
-    tomorrow = clock.seconds(clock.end_of_day(now, settings.shop.tz))
+    arbitrations = list(guards.arbitrations(library, settings, bench.moments))
     spans: list[dict[str, Any]] = [
         {"now": clock.seconds(now), "run_id": RUN_ID, "low": part.low, "high": part.high}
         for part in customer_slices(connection)
     ]
     for span in spans:
         list(due.find(connection, search, **span))
-        guards.judge(connection, judgements, tomorrow=tomorrow, **span)
-        guards.arbitrate(connection, arbitrations, tomorrow=tomorrow, **span)
+        guards.judge(connection, judgements, **span)
+        guards.arbitrate(connection, arbitrations, **span)
     guards.limit_run(connection, library, settings, run_id=RUN_ID)
     for span in spans:
         guards.settle(connection, [playbook], settings, **span, shared=())

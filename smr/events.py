@@ -88,11 +88,15 @@ class Reason(StrEnum):
     STEP_CONDITION = "step_condition"
     COMPLAINT_OPEN = "complaint_open"
     OUT_OF_STOCK = "out_of_stock"
+    REFUND_OPEN = "refund_open"
     UNREACHABLE = "unreachable"
     OPTED_OUT = "opted_out"
     NO_CONSENT = "no_consent"
     QUIET_HOURS = "quiet_hours"
+    TOO_SOON = "too_soon"
     FREQUENCY_CAP = "frequency_cap"
+    FATIGUE = "fatigue"
+    CONTENT_MIX = "content_mix"
     SUPERSEDED = "superseded"
     BUNDLED = "bundled"
     BUNDLE_CHANGED = "bundle_changed"
@@ -104,6 +108,20 @@ class Reason(StrEnum):
     SENSITIVE = "sensitive"
     DELETED = "deleted"
     OPERATOR = "operator"
+
+
+POLICY = (
+    Reason.COMPLAINT_OPEN,
+    Reason.REFUND_OPEN,
+    Reason.QUIET_HOURS,
+    Reason.TOO_SOON,
+    Reason.FREQUENCY_CAP,
+    Reason.FATIGUE,
+    Reason.CONTENT_MIX,
+    Reason.SUPERSEDED,
+    Reason.BLAST_LIMIT,
+)
+"""Reasons that are rules of the contact policy."""
 
 
 class Event(StrEnum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -23,6 +23,8 @@ LONGEST = 3660 * clock.DAY
 _SPAN = re.compile(r"([0-9]{1,6})(m|h|d|w)")
 _SHORT = re.compile(r"([0-9]{1,4})(s|m|h)")
 _RATE = re.compile(r"([0-9]{1,6}) per (\S+)")
+CALENDAR = {"day": clock.DAY, "week": 7 * clock.DAY, "month": 31 * clock.DAY}
+"""What rates may count by the calendar, and how long one is at most."""
 PACES = {"second": 1, "minute": 60, "hour": 3600, "day": clock.DAY}
 _PACE = re.compile(rf"([0-9]{{1,7}}) per ({'|'.join(PACES)})")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)%")
@@ -36,13 +38,30 @@ _WHOLE = re.compile(r"-?[0-9]{1,12}")
 
 @dataclass(frozen=True)
 class Rate:
-    """At most `count` within any `span` seconds."""
+    """At most `count` within any `span` seconds.
+
+    With a `calendar`, `week` or `month`, within each of these; `span` is then how long one is at most.
+    """
 
     count: int
     span: int
+    calendar: str = ""
+
+    @property
+    def by_day(self) -> bool:
+        """Whether whole days of the shop are counted, the one in question included."""
+        return self.span % clock.DAY == 0
+
+    def since(self, at: datetime, where: ZoneInfo) -> datetime:
+        """The instant from which all counts that counts at `at`, in the shop's zone `where`."""
+        if not self.by_day:
+            return at - timedelta(seconds=self.span - 1)
+        day = clock.local_day(at, where)
+        back = {"week": day.weekday(), "month": day.day - 1}.get(self.calendar, self.span // clock.DAY - 1)
+        return clock.day_start(day - timedelta(days=back), where)
 
     def __str__(self) -> str:
-        return f"{self.count} per {span_text(self.span)}"
+        return f"{self.count} per {self.calendar or span_text(self.span)}"
 
 
 @dataclass(frozen=True)
@@ -119,7 +138,7 @@ def span_text(seconds: int) -> str:
 
 
 def parse_rate(value: Any) -> Rate:
-    """`1 per 20d`."""
+    """`1 per 20d`; of calendar days, weeks and months `4 per month`."""
     text = _text(value)
     found = _RATE.fullmatch(text)
     if not found:
@@ -127,7 +146,17 @@ def parse_rate(value: Any) -> Rate:
     count = int(found[1])
     if not 1 <= count <= 1000:
         raise ValueError(f"{text!r} is out of range; a rate allows from 1 to 1000")
+    if found[2] in CALENDAR:
+        return Rate(count, CALENDAR[found[2]], "" if found[2] == "day" else found[2])
+    if not _SPAN.fullmatch(found[2]):
+        what = f"{found[2]!r} is not a span of time"
+        raise ValueError(f"{what}; write such as 20d, 36h, 2w, or day, week, month")
     return Rate(count, parse_span(found[2]))
+
+
+def parse_rates(value: Any) -> Any:
+    """One rate may stand alone where a list of rates may."""
+    return [value] if isinstance(value, str) else value
 
 
 def parse_pace(value: Any) -> Rate:
@@ -277,11 +306,21 @@ ShortSpan = Annotated[
     PlainSerializer(short_span_text, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(s|m|h)$", "examples": ["30s", "5m"]}),
 ]
+RATE_SCHEMA = {
+    "type": "string",
+    "pattern": r"^\d+ per (\d+(m|h|d|w)|day|week|month)$",
+    "examples": ["1 per 20d", "4 per month"],
+}
 RateText = Annotated[
     Rate,
     BeforeValidator(parse_rate),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+ per \d+(m|h|d|w)$", "examples": ["1 per 20d"]}),
+    WithJsonSchema(RATE_SCHEMA),
+]
+RateTexts = Annotated[
+    tuple[RateText, ...],
+    BeforeValidator(parse_rates),
+    WithJsonSchema({"anyOf": [RATE_SCHEMA, {"type": "array", "items": RATE_SCHEMA}]}),
 ]
 PaceText = Annotated[
     Rate,

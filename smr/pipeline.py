@@ -430,13 +430,13 @@ class _Rules:
     judgements: list[Any]
     bundlings: list[guards.Bundling]
     arbitrations: list[Any]
-    tomorrow: int
     only_news: bool
 
     @classmethod
     def of(cls, connection: Connection, scope: Scope) -> _Rules:
         quiet = guards.quiet_now(connection, scope.now, scope.settings)
         decided = guards.decided_at(connection, scope.rules, scope.seconds) if scope.everything else None
+        moments = guards.Moments.of(scope.settings, scope.now, quiet)
         since = live_since(connection)
         given = due.anything_given(connection)
         shop = (scope.library, scope.settings, scope.now)
@@ -464,9 +464,8 @@ class _Rules:
                 for playbook, step, bundle in guards.bundlings(scope.library)
                 if (playbook.name, step.name) in benches
             ],
-            arbitrations=list(guards.arbitrations(scope.library, scope.settings)),
+            arbitrations=list(guards.arbitrations(scope.library, scope.settings, moments)),
             only_news=decided is not None,
-            tomorrow=clock.seconds(clock.end_of_day(scope.now, scope.settings.shop.tz)),
         )
 
 
@@ -492,12 +491,12 @@ def _judge(connection: Connection, running: _Pass, part: Slice, _told: Told) -> 
     for search in rules.searches:
         for tally in due.find(connection, search, **span):
             running.report.look(search.playbook, *tally)
-    guards.judge(connection, rules.judgements, tomorrow=rules.tomorrow, **span)
-    bound = {"now": span["now"], "run": span["run_id"], "tomorrow": rules.tomorrow}
+    guards.judge(connection, rules.judgements, **span)
+    bound = {"now": span["now"], "run": span["run_id"]}
     for wanted in rules.bundlings:
         taken = guards.arrange(connection, wanted, {**bound, "low": part.low, "high": part.high})
         running.report.look(wanted.playbook, wanted.step, taken, None if rules.only_news else taken)
-    guards.arbitrate(connection, rules.arbitrations, tomorrow=rules.tomorrow, **span)
+    guards.arbitrate(connection, rules.arbitrations, **span)
     if running.scope.everything:
         guards.note_slice(connection, low=part.low, high=part.high)
     reached("in_judging")
@@ -546,7 +545,7 @@ def _write_messages(connection: Connection, running: _Pass, part: Slice, _told: 
     running.report.render_failed((message.playbook, message.step, message.reason) for message in failed)
     _mark_failed(connection, failed)
     reached("outbox_before_mark")
-    guards.queued(connection, scope.playbooks, now=scope.seconds, **span)
+    guards.queued(connection, scope.playbooks, scope.settings, now=scope.seconds, **span)
 
 
 def _finish(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:

@@ -35,7 +35,7 @@ from smr import clock
 from smr.channel_kinds import kind_of, kinds
 from smr.cron import Cron, parse_cron
 from smr.errors import Fault, FaultsError, OperatorError, did_you_mean
-from smr.notation import Flag, PaceText, Rate, RateText, Share, ShortSpan, Span, TimeOfDay, Whole
+from smr.notation import Flag, PaceText, Rate, RateText, RateTexts, Share, ShortSpan, Span, TimeOfDay, Whole
 from smr.strict_yaml import Document, Steps, read_text, read_yaml
 from smr.typed import UnfitValueError, typed
 
@@ -177,12 +177,42 @@ class QuietHours(Part):
         return self
 
 
+class Fatigue(Part):
+    """Who does not answer is written to less often."""
+
+    after: Whole = Field(ge=1, le=1000, description="so many messages in a row with no sign of the customer")
+    slow_to: RateText = Field(description="then at most so many, such as 1 per 14d, until there is one")
+
+
+class Mix(Part):
+    """How much of what a customer is sent may be selling."""
+
+    selling_at_most: Share = Field(description="the share of selling messages, such as 40%")
+    within: Span = Field(30 * clock.DAY, description="counted over so long")
+
+    @property
+    def window(self) -> Rate:
+        """The span as that of a rate."""
+        return Rate(1, self.within)
+
+
 class PolicySettings(Part):
     """The contact policy: what holds for all playbooks together."""
 
-    caps: tuple[RateText, ...] = Field(
+    caps: RateTexts = Field(
         (Rate(1, clock.DAY), Rate(8, 30 * clock.DAY)),
         description="at most so many personal messages per customer, such as [1 per 1d, 8 per 30d]",
+    )
+    gap: Span | None = Field(
+        None, description="at least so long between two personal messages to a customer, such as 20h"
+    )
+    fatigue: Fatigue | None = Field(
+        None, description="who does not answer is written to less often: {after: 3, slow_to: 1 per 14d}"
+    )
+    mix: Mix | None = Field(
+        None,
+        description="at most such a share of a customer's messages is selling: {selling_at_most: 40%}; what "
+        "each playbook or step is, it says by content",
     )
     quiet_hours: QuietHours | None = Field(
         None, description="such as {from: 21:00, to: 09:00}; waiting, not lost"
@@ -200,6 +230,9 @@ class PolicySettings(Part):
         description="what a sensitive product is called on discreet channels; "
         "default: 您买过的商品, what you bought",
     )
+    after_refund: Span | None = Field(
+        None, description="whoever gave something back is left in peace for so long, such as 14d"
+    )
     useful_for: Span = Field(3 * clock.DAY, description="for steps that do not say how late is too late")
 
 
@@ -216,7 +249,14 @@ class ChannelSettings(Part):
         "required",
         description="required: only to a recorded address; customer_id: the id serves as the address",
     )
-    cap: RateText | None = Field(None, description="at most so many messages per customer on this channel")
+    cap: RateTexts = Field(
+        (),
+        description="at most so many messages per customer on this channel, such as 2 per 30d, or several: "
+        "[1 per day, 4 per month]",
+    )
+    gap: Span | None = Field(
+        None, description="at least so long between two messages to a customer on this channel"
+    )
     personal: Flag | None = Field(None, description="false: one text goes to many (such as Moments)")
     discreet: Flag | None = Field(
         None,

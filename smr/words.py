@@ -19,11 +19,18 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.STEP_CONDITION: ("the step's own condition does not hold", "不满足该步骤条件"),
     Reason.COMPLAINT_OPEN: ("has an open complaint", "投诉处理中"),
     Reason.OUT_OF_STOCK: ("the product is out of stock", "商品缺货"),
+    Reason.REFUND_OPEN: ("gave something back lately", "近期退过款，暂不打扰"),
     Reason.UNREACHABLE: ("has no address on the step's channels", "所选渠道没有联系方式"),
     Reason.OPTED_OUT: ("has opted out", "客户已退订"),
     Reason.NO_CONSENT: ("has given no consent", "没有客户同意记录"),
     Reason.QUIET_HOURS: ("quiet hours last longer than the message is useful", "免打扰时段内，且之后已失效"),
+    Reason.TOO_SOON: ("was written to too short a while ago", "距上一条消息间隔太短"),
     Reason.FREQUENCY_CAP: ("has been written to often enough", "已达触达频次上限"),
+    Reason.FATIGUE: (
+        "does not answer, and is written to less often",
+        "连续多条未回应，已降频",
+    ),
+    Reason.CONTENT_MIX: ("has been sent enough that sells, too little that is useful", "促销内容占比已满"),
     Reason.SUPERSEDED: ("another playbook's message won by priority", "让位于优先级更高的剧本"),
     Reason.BUNDLED: ("is named in another product's message", "合并在另一件商品的消息里"),
     Reason.BUNDLE_CHANGED: (

@@ -94,7 +94,7 @@ class Sender:
         connection.execute(_PUT, bound)
         self.decided = now
         span = {"now": now, "run_id": run_id, "low": 0, "high": 4095}
-        guards.queued(connection, self.library.playbooks, **span)
+        guards.queued(connection, self.library.playbooks, self.settings, **span)
 
     def send_until(self, database: Database, now: int) -> None:
         """Send what waits until `now`, each at its own time."""

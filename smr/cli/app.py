@@ -31,6 +31,7 @@ COMMANDS = {
     "status": "smr.cli.status:status",
     "channels": "smr.cli.channels:app",
     "outbox": "smr.cli.outbox:app",
+    "policy": "smr.cli.policy:policy",
     "segments": "smr.cli.segments:app",
     "handovers": "smr.cli.handovers:app",
     "explain": "smr.cli.explain:explain",

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
-from smr import guards
+from smr import clock, guards
 from smr.database import Database
 from smr.outbox import Claimed, Verdict
 from smr.playbook.model import Library
@@ -47,7 +47,10 @@ class Round:
 
     def judge(self, connection: Connection, claimed: Sequence[Claimed]) -> Mapping[str, Verdict]:
         """The guards' verdicts on these messages."""
-        return self.recheck(connection, self.library, self.settings, now=self.now, written=claimed)
+        guards.take_turns(connection, self.settings, [message.message_id for message in claimed])
+        found = self.recheck(connection, self.library, self.settings, now=self.now, written=claimed)
+        guards.note_held(connection, found, now=clock.seconds(self.now))
+        return found
 
     def next_rungs(self, connection: Connection, message_ids: Sequence[str]) -> Mapping[str, guards.Rung]:
         """For each of these messages, the step's next channel and the address there, if there is one."""

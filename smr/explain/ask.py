@@ -25,8 +25,8 @@ from smr.due.window import Today
 from smr.errors import OperatorError, did_you_mean
 from smr.events import Reason
 from smr.explain.leaves import Leaf, leaves
+from smr.explain.rules import Asked, RuleView
 from smr.guards import contact, quiet_hours, stock
-from smr.guards.frequency_cap import counted_for, impersonal
 from smr.guards.handing_over import goes_to_a_person
 from smr.guards.holdout import held_out
 from smr.playbook.model import Library, OnDate, OnFestival, Playbook, Purchased, RunsOut, Scheduled, Step
@@ -126,8 +126,9 @@ class Explanation:
     stages: Mapping[str, str]
     tags: tuple[str, ...]
     supplies: tuple[SupplyView, ...]
-    caps: tuple[tuple[str, int, int], ...]
+    rules: tuple[RuleView, ...]
     playbooks: tuple[PlaybookView, ...]
+    refunded_until: datetime | None = None
     next_at: datetime | None = field(default=None)
 
 
@@ -175,11 +176,9 @@ class _Asking:
     @property
     def bound(self) -> dict[str, Any]:
         bucket, _ = self.customer
-        tomorrow = clock.seconds(clock.end_of_day(self.now, self.settings.shop.tz))
         return {
             "now": clock.seconds(self.now),
             "run": RUN,
-            "tomorrow": tomorrow,
             "low": bucket,
             "high": bucket,
         }
@@ -202,6 +201,7 @@ class _Asking:
         self.quiet = guards.quiet_now(self.connection, self.now, self.settings)
         self.almanac = almanac_of(self.connection, self.settings)
         self.since = live_since(self.connection)
+        self.rules = tuple(self._policy().rules())
 
     def _person(self) -> Any:
         row = self.connection.execute(sa.select(customers).where(_of(customers, self.customer))).one_or_none()
@@ -299,6 +299,9 @@ class _Asking:
         key = (playbook.name, step.name, row.anchor)
         message = self._message(key)
         is_ahead = due_at is not None and clock.seconds(due_at) > reach
+        if not is_ahead and message is None:
+            held, free = self._held(playbook, step, row.channel)
+            blocks, passed = blocks + held, passed + free
         return StepView(
             playbook.name,
             playbook.shown,
@@ -323,6 +326,15 @@ class _Asking:
             offer=row.offer_id,
             next_at=due_at if is_ahead and message is None else self._next_time(playbook, step),
         )
+
+    def _held(
+        self, playbook: Playbook, step: Step, channel: str
+    ) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+        """The rules of the contact policy that hold back what is due on a channel, and those that do not."""
+        selling = playbook.content_of(step) == "selling"
+        held = [rule.reason for rule in self.rules if rule.holds(channel, self.settings, selling=selling)]
+        free = [rule.reason for rule in self.rules if rule.reason not in held]
+        return tuple(dict.fromkeys(held)), tuple(dict.fromkeys(free))
 
     def _message(self, key: tuple[str, str, str]) -> Mapping[str, Any] | None:
         columns = (
@@ -430,7 +442,8 @@ class _Asking:
             stages=self._stages(),
             tags=self._tags(),
             supplies=self._supplies(),
-            caps=self._caps(),
+            rules=self.rules,
+            refunded_until=self._policy().refunded_until(),
             playbooks=views,
             next_at=min((at for at in ahead if at > self.now), default=None),
         )
@@ -490,21 +503,12 @@ class _Asking:
         rows = self.connection.execute(question).mappings().all()
         return tuple(SupplyView(**row, rhythm=told.get((row["kind"], row["line"]))) for row in rows)
 
-    def _caps(self) -> tuple[tuple[str, int, int], ...]:
-        """Each cap for all personal messages: its text, how many it allows, how many it has counted."""
-        made = messages.alias("made")
-        found = []
-        for rate in self.settings.policy.caps:
-            who = Who(sa.literal(self.customer[0]), sa.literal(self.customer[1]))
-            question = (
-                sa.select(sa.func.count())
-                .select_from(made)
-                .where(counted_for(made, who, rate), made.c.channel.not_in(impersonal(self.settings)))
-            )
-            found.append(
-                (str(rate), rate.count, int(self.connection.execute(question, self.bound).scalar_one()))
-            )
-        return tuple(found)
+    def _policy(self) -> Asked:
+        """The contact policy, as of when the customer can be written to: now, or when quiet hours end."""
+        zone = self._person().zone
+        ends = [end for end, zones in self.quiet.items() if zone in zones]
+        at = clock.moment(ends[0]) if ends else self.now
+        return Asked(self.connection, self.library, self.settings, self.customer, at, self.bound)
 
 
 def _of(table: sa.Table, customer: tuple[int, str]) -> sa.ColumnElement[bool]:

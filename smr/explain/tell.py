@@ -11,6 +11,7 @@ from smr import clock
 from smr.due import AskedDay, Rhythm
 from smr.explain.ask import Explanation, PlaybookView, StepView, SupplyView
 from smr.explain.leaves import Leaf
+from smr.explain.rules import RuleView
 from smr.words import reason_in
 
 ENGLISH = {
@@ -25,7 +26,13 @@ ENGLISH = {
     "never": "{written}, asked by {playbooks}: never that likely, so never due",
     "no_supply": "No followed supply: nothing bought whose cycle the catalog knows.",
     "caps": "written to so far: {caps}",
-    "cap": "{used} of {rate}",
+    "and": ", ",
+    "frequency_cap": "{used} of {rate}",
+    "too_soon": "gap {gap} (last {last_at}, over {free_at})",
+    "fatigue": "{unanswered} without an answer (from {after}: {used} of {rate})",
+    "content_mix": "{selling} of {all} within {within} sell (at most {share})",
+    "refund_open": "gave something back: left in peace until {until}",
+    "on_channel": "by {channel} {said}",
     "playbook": "{title} ({name}) [{status}]",
     "who": "who",
     "when": "when, step {step}",
@@ -67,7 +74,13 @@ CHINESE = {
     "never": "{playbooks} 要求 {written}：达不到这个概率，不会到期",
     "no_supply": "没有可跟踪的消耗：所购商品在商品目录中没有周期。",
     "caps": "近期已触达：{caps}",
-    "cap": "{used} 次（上限 {rate}）",
+    "and": "，",
+    "frequency_cap": "{used} 次（上限 {rate}）",
+    "too_soon": "间隔 {gap}（上一条 {last_at}，{free_at} 起可再发）",
+    "fatigue": "连续 {unanswered} 条未回应（满 {after} 条后降为 {rate}，已用 {used} 次）",
+    "content_mix": "{within} 内 {all} 条中 {selling} 条促销（最多 {share}）",
+    "refund_open": "刚退过款，{until} 前不打扰",
+    "on_channel": "{channel} {said}",
     "playbook": "{title}（{name}）[{status}]",
     "who": "人群条件",
     "when": "步骤 {step} 的条件",
@@ -134,7 +147,7 @@ class Teller:
                 yield from ("    " + self.asked(one) for one in supply.rhythm.asked)
         if not explanation.supplies:
             yield "  " + self.words["no_supply"]
-        if explanation.caps:
+        if explanation.rules or explanation.refunded_until is not None:
             yield "  " + self.say("caps", caps=self.caps(explanation))
         for playbook in explanation.playbooks:
             yield ""
@@ -156,8 +169,23 @@ class Teller:
         )
 
     def caps(self, explanation: Explanation) -> str:
-        """How much of each cap is used."""
-        return ", ".join(self.say("cap", used=used, rate=rate) for rate, _, used in explanation.caps)
+        """How much of each rule of the contact policy is used."""
+        told = [self.rule(rule) for rule in explanation.rules]
+        if explanation.refunded_until is not None:
+            told.append(self.say("refund_open", until=self.minute(explanation.refunded_until)))
+        return self.words["and"].join(told)
+
+    def rule(self, rule: RuleView) -> str:
+        """How much of one rule is used."""
+        figures = {name: self.figure(value) for name, value in rule.figures.items()}
+        said = self.say(str(rule.reason), **figures)
+        return said if rule.channel is None else self.say("on_channel", channel=rule.channel, said=said)
+
+    def figure(self, value: object) -> str:
+        """A figure of a rule; what never was is none."""
+        if isinstance(value, datetime):
+            return self.minute(value)
+        return self.words["none"] if value is None else str(value)
 
     def next_at(self, explanation: Explanation) -> str:
         """When something may happen next."""

@@ -7,19 +7,22 @@ other (caps, priority, limits) work on all of a customer's candidates at once. H
 """
 
 from smr.guards.bundle import Bundling, arrange, bundlings, queued, set_free
-from smr.guards.chain import GUARDS, arbitrate, judge, judgements, settle, verdict
-from smr.guards.frequency_cap import arbitrations
+from smr.guards.chain import GUARDS, arbitrate, arbitrations, judge, judgements, settle, verdict
+from smr.guards.contacts import Moments
+from smr.guards.held import note_held
 from smr.guards.ladder import Rung, next_rungs
 from smr.guards.limits import limit_run
 from smr.guards.quiet_hours import quiet_now
 from smr.guards.recheck import Written, recheck
 from smr.guards.standing import decide_anew, decided_at, note_decided, note_slice
+from smr.guards.turns import take_turns
 from smr.guards.verdict import Bench, Verdict
 
 __all__ = [
     "GUARDS",
     "Bench",
     "Bundling",
+    "Moments",
     "Rung",
     "Verdict",
     "Written",
@@ -34,11 +37,13 @@ __all__ = [
     "limit_run",
     "next_rungs",
     "note_decided",
+    "note_held",
     "note_slice",
     "queued",
     "quiet_now",
     "recheck",
     "set_free",
     "settle",
+    "take_turns",
     "verdict",
 ]

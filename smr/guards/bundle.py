@@ -26,6 +26,7 @@ from smr.guards.handing_over import goes_to_a_person
 from smr.guards.timeliness import reach
 from smr.guards.verdict import Bench
 from smr.playbook.model import Bundle, Library, Playbook, Step, bundles
+from smr.settings import Settings
 from smr.tables import (
     BUNDLED_CANDIDATES,
     OPEN_CANDIDATES,
@@ -75,10 +76,17 @@ def arrange(connection: Connection, wanted: Bundling, bound: Mapping[str, int]) 
 
 
 def queued(
-    connection: Connection, playbooks: Sequence[Playbook], *, now: int, run_id: int, low: int, high: int
+    connection: Connection,
+    playbooks: Sequence[Playbook],
+    settings: Settings,
+    *,
+    now: int,
+    run_id: int,
+    low: int,
+    high: int,
 ) -> None:
     """Note of what this run accepted, and of what is named beside it, that its message is in the outbox."""
-    chain.queued(connection, playbooks, now=now, run_id=run_id, low=low, high=high)
+    chain.queued(connection, playbooks, settings, now=now, run_id=run_id, low=low, high=high)
     if any(playbook.bundle for playbook in playbooks):
         for statement in _WITH_LEAD:
             connection.execute(statement, {"now": now, "run": run_id, "low": low, "high": high})

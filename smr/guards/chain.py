@@ -8,7 +8,7 @@ follow (`limits`); holdout comes last; then reasons become states.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,13 +16,26 @@ from sqlalchemy import ColumnElement, Connection
 
 from smr.conditions import NOW
 from smr.events import CandidateState, Reason
-from smr.guards import contact, handing_over, people, purchases, quiet_hours, stock, timeliness
+from smr.guards import (
+    contact,
+    content_mix,
+    fatigue,
+    frequency_cap,
+    handing_over,
+    people,
+    purchases,
+    quiet_hours,
+    stock,
+    timeliness,
+)
+from smr.guards.contacts import Moments
 from smr.guards.frequency_cap import HIGH, LOW, RUN
+from smr.guards.held import is_held, noted
 from smr.guards.holdout import held_out
 from smr.guards.kept import built_once
 from smr.guards.standing import may_differ
 from smr.guards.verdict import Bench, Guard
-from smr.playbook.model import Playbook, RunsOut, asks_for_stock, counts_from_run_out
+from smr.playbook.model import Library, Playbook, RunsOut, asks_for_stock, counts_from_run_out
 from smr.settings import Settings
 from smr.tables import OPEN, WINNER, candidates
 
@@ -38,6 +51,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(Reason.STEP_CONDITION, people.step_condition),
     Guard(Reason.COMPLAINT_OPEN, people.complaint_open),
     Guard(Reason.OUT_OF_STOCK, stock.out_of_stock),
+    Guard(Reason.REFUND_OPEN, people.refund_open),
     Guard(Reason.UNREACHABLE, contact.unreachable),
     Guard(Reason.OPTED_OUT, contact.opted_out),
     Guard(Reason.NO_CONSENT, contact.no_consent),
@@ -126,14 +140,13 @@ def judge(
     statements: Iterable[Any],
     *,
     now: int,
-    tomorrow: int,
     run_id: int,
     low: int,
     high: int,
 ) -> None:
     """Judge the open candidates of these steps in buckets low..high that this run did not find."""
     for statement in statements:
-        bound = {"now": now, "tomorrow": tomorrow, "run": run_id, "low": low, "high": high}
+        bound = {"now": now, "run": run_id, "low": low, "high": high}
         connection.execute(statement, bound)
 
 
@@ -172,19 +185,43 @@ def _judgement(group: list[Bench]) -> Any:
     return sa.update(candidates).values(**verdict(candidates, bench), run_id=RUN).where(*which)
 
 
+def arbitrations(library: Library, settings: Settings, moments: Moments) -> Iterator[Any]:
+    """The statements that judge a customer's candidates against each other, in the order to be executed.
+
+    What cannot go anyhow must not take the place of what can: so the mix first holds back what even alone is
+    too much, a channel's rules come before those for all, and these hold back all of a customer alike.
+    """
+    shop = (library, settings, moments)
+    yield from frequency_cap.rounds(library, moments)
+    yield from content_mix.unbalanced(*shop, alone=True)
+    yield from frequency_cap.capped(*shop, by_channel=True)
+    yield from content_mix.unbalanced(*shop, alone=False)
+    yield from fatigue.tired(*shop)
+    yield from frequency_cap.capped(*shop, by_channel=False)
+    if several_rules(settings):
+        # Whoever won by one rule may have lost by the next.
+        yield frequency_cap.won_in_the_end()
+
+
+def several_rules(settings: Settings) -> bool:
+    """Whether candidates are judged against each other more than once."""
+    policy = settings.policy
+    others = [rule for rule in (policy.fatigue, policy.mix) if rule is not None]
+    return len([*frequency_cap.caps_of(settings), *others]) > 1
+
+
 def arbitrate(
     connection: Connection,
     statements: Iterable[Any],
     *,
     now: int,
-    tomorrow: int,
     run_id: int,
     low: int,
     high: int,
 ) -> None:
-    """Judge the candidates that passed so far against each other: rounds, caps, priority."""
+    """Judge the candidates that passed so far against each other: rounds, gaps, caps, mix, priority."""
     for statement in statements:
-        bound = {"now": now, "tomorrow": tomorrow, "run": run_id, "low": low, "high": high}
+        bound = {"now": now, "run": run_id, "low": low, "high": high}
         connection.execute(statement, bound)
 
 
@@ -224,21 +261,33 @@ def settle(
     counts = connection.execute(counted, bound).all()
     if any(row.reason is not None for row in counts):
         undone = sa.and_(candidates.c.reason.is_not(None), candidates.c.state == str(CandidateState.ACCEPTED))
-        connection.execute(sa.update(candidates).values(state=_state()).where(_open(names), undone), bound)
+        ended = {"state": _state(), **noted(is_held(candidates), candidates.c.reason)}
+        connection.execute(sa.update(candidates).values(ended).where(_open(names), undone), bound)
     if any(row.reason == str(Reason.HANDED_OVER) for row in counts):
         connection.execute(handing_over.settled(), bound)
     return [Judged._make(row) for row in counts]
 
 
 def queued(
-    connection: Connection, playbooks: Sequence[Playbook], *, now: int, run_id: int, low: int, high: int
+    connection: Connection,
+    playbooks: Sequence[Playbook],
+    settings: Settings,
+    *,
+    now: int,
+    run_id: int,
+    low: int,
+    high: int,
 ) -> None:
-    """Note of what this run accepted, in buckets low..high, that its message is in the outbox."""
+    """Note of what this run accepted, in buckets low..high, that its message is in the outbox, and whether it
+    waits for the end of quiet hours.
+    """
     state = candidates.c.state == str(CandidateState.ACCEPTED)
     accepted = sa.and_(candidates.c.run_id == RUN, state, candidates.c.reason.is_(None))
-    marked = (
-        sa.update(candidates).values(queued_at=NOW).where(_open([one.name for one in playbooks]), accepted)
-    )
+    values: dict[str, Any] = {"queued_at": NOW}
+    if settings.policy.quiet_hours is not None:
+        quiet = sa.literal(str(Reason.QUIET_HOURS), sa.Text)
+        values |= noted(candidates.c.send_after.is_not(None), quiet)
+    marked = sa.update(candidates).values(values).where(_open([one.name for one in playbooks]), accepted)
     connection.execute(marked, {"now": now, "run": run_id, "low": low, "high": high})
 
 

@@ -1,23 +1,23 @@
-"""Caps: how often a customer may be written to, and whose message it is where there is room for one.
+"""Caps and gaps: how often a customer may be written to, and whose message it is where there is room for one.
 
 Judged over all candidates of a customer that passed the other guards, of all playbooks together: rounds of
-one playbook first, then each channel's cap, then the caps for all personal messages. Among candidates the
-higher priority comes first, then the earlier due. What finds no room is judged again in the next run; where
-another playbook's candidate took the place, its key stays with the loser.
-A span of whole days counts calendar days of the shop, today included.
+one playbook first, then each channel's gap and caps, at last those for all personal messages.
+Among candidates the higher priority comes first, then the earlier due. What finds no room is judged again in
+the next run. A gap is a cap of one message in a span.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 
-from smr import clock
-from smr.conditions import NOW, Who
+from smr.conditions import Who
 from smr.events import COUNTED, Reason
+from smr.guards.contacts import Moments, contact_at, is_contact, personal
 from smr.notation import Rate
 from smr.playbook.model import Library
 from smr.settings import Settings
@@ -26,50 +26,49 @@ from smr.tables import OPEN_CANDIDATES, WINNER, candidates, messages, named
 LOW = sa.bindparam("low", type_=sa.Integer)
 HIGH = sa.bindparam("high", type_=sa.Integer)
 RUN = sa.bindparam("run", type_=sa.BigInteger)
-TOMORROW = sa.bindparam("tomorrow", type_=sa.BigInteger)
-"""When the shop's next day begins, in seconds."""
+
+Counts = Callable[[Any], ColumnElement[bool]]
+"""Whether a message, or a candidate, counts."""
 
 KEY = ("bucket", "customer_id", "playbook", "step", "anchor")
 
 
-def since(rate: Rate) -> ColumnElement[int]:
-    """The instant from which messages count for a rate."""
-    return TOMORROW - rate.span if rate.span % clock.DAY == 0 else NOW - rate.span + 1
+@dataclass(frozen=True)
+class Cap:
+    """At most so many contacts: on one channel, or (None) of all personal ones together."""
+
+    channel: str | None
+    rates: tuple[Rate, ...]
+    reason: Reason
+
+    def counts(self, settings: Settings) -> Counts:
+        """Whether a message or a candidate is one of those that the cap counts."""
+        if self.channel is None:
+            return personal(settings)
+        return lambda row: row.c.channel == self.channel
+
+    def is_on(self, channel: str, settings: Settings) -> bool:
+        """The same, of a message on that channel."""
+        return channel == self.channel if self.channel is not None else settings.is_personal(channel)
 
 
-def counted_for(made: Any, who: Who, rate: Rate) -> ColumnElement[bool]:
-    """Whether a message counts for a rate: sent to the customer in its span, or waiting to be."""
-    at = sa.type_coerce(sa.func.coalesce(made.c.sent_at, made.c.send_after), sa.BigInteger)
-    return sa.and_(who.owns(made), made.c.state.in_([str(state) for state in COUNTED]), at >= since(rate))
-
-
-def impersonal(settings: Settings) -> list[str]:
-    """Channels on which one text goes to many; they are not capped per customer."""
-    return [name for name in settings.channel_names if not settings.is_personal(name)]
-
-
-def arbitrations(library: Library, settings: Settings) -> Iterator[Any]:
-    """The statements that give candidates without room their reason, in the order to be executed."""
-    holdout = any(playbook.holdout for playbook in library.playbooks)
-    for playbook in library.playbooks:
-        if playbook.status == "live" and playbook.limits.per_customer is not None:
-            yield _rounds(playbook.name, playbook.limits.per_customer)
-    capped = False
+def caps_of(settings: Settings) -> Iterator[Cap]:
+    """All caps of a shop, in the order in which they are judged."""
     for name in settings.channel_names:
-        cap = settings.channel(name).cap
-        if cap is not None:
-            capped = True
-            yield _capped((cap,), lambda row, name=name: row.c.channel == name, holdout)
-    if settings.policy.caps:
-        many = impersonal(settings)
-        yield _capped(settings.policy.caps, lambda row: row.c.channel.not_in(many), holdout)
-        if capped:
-            # Whoever won a channel's cap may have lost this one.
-            yield _won_in_the_end()
+        channel = settings.channel(name)
+        yield from _caps(name, channel.gap, channel.cap)
+    yield from _caps(None, settings.policy.gap, settings.policy.caps)
+
+
+def _caps(channel: str | None, gap: int | None, caps: tuple[Rate, ...]) -> Iterator[Cap]:
+    if gap is not None:
+        yield Cap(channel, (Rate(1, gap),), Reason.TOO_SOON)
+    if caps:
+        yield Cap(channel, caps, Reason.FREQUENCY_CAP)
 
 
 def is_passing(row: Any) -> ColumnElement[bool]:
-    """Whether a candidate of this run, in the slice, has met no objection so far."""
+    """Whether a candidate of this run passed all guards so far."""
     return sa.and_(
         row.c.bucket.between(LOW, HIGH),
         row.c.run_id == RUN,
@@ -79,71 +78,116 @@ def is_passing(row: Any) -> ColumnElement[bool]:
     )
 
 
-def _prior(row: Any, rate: Rate, counted: Any, holdout: bool) -> ColumnElement[int]:
+def prior(
+    row: Any, counts: Counts, since: ColumnElement[int], holdout: bool, *, sent: Any = is_contact
+) -> ColumnElement[int]:
     """How many messages count already. Whom a playbook holds out counts as written to by it.
 
     Otherwise the place of one held out would go to another playbook, and the groups would not compare.
     """
     who, made = Who.of(row), named(messages, "made")
-    sent = sa.select(sa.func.count()).select_from(made).where(counted_for(made, who, rate), counted(made))
+    before = sa.select(sa.func.count()).select_from(made)
+    before = before.where(sent(made, who), contact_at(made) >= since, counts(made))
     if not holdout:
-        return sent.correlate(row).scalar_subquery()
+        return before.correlate(row).scalar_subquery()
     out = named(candidates, "out")
     judged = sa.type_coerce(out.c.judged_at, sa.BigInteger)
     held = (
         sa.select(sa.func.count())
         .select_from(out)
-        .where(who.owns(out), out.c.state == "held_out", counted(out), judged >= since(rate))
+        .where(who.owns(out), out.c.state == "held_out", counts(out), judged >= since)
         .where(out.c.winner_playbook.is_(None))
     )
-    return sent.correlate(row).scalar_subquery() + held.correlate(row).scalar_subquery()
+    return before.correlate(row).scalar_subquery() + held.correlate(row).scalar_subquery()
 
 
-def _capped(rates: tuple[Rate, ...], counted: Any, holdout: bool) -> Any:
-    row = named(candidates, "row")
+def in_turn(row: Any, *which: ColumnElement[bool], **asked: ColumnElement[Any]) -> Any:
+    """The candidates that passed so far, each with its place among those of its customer, the one that has
+    the first place (`winner_…`), and what else is asked.
+    """
     order: dict[str, Any] = {
         "partition_by": [row.c.bucket, row.c.customer_id],
         "order_by": [row.c.priority.desc(), row.c.due_at, row.c.playbook, row.c.step, row.c.anchor],
     }
-    priors = [_prior(row, rate, counted, holdout).label(f"prior_{n}") for n, rate in enumerate(rates)]
-    ranked = (
+    return (
         sa.select(
             *(row.c[name] for name in KEY),
             sa.func.row_number().over(**order).label("place"),
             *(
-                sa.func.first_value(row.c[name]).over(**order).label(f"winner_{name}")
-                for name in ("playbook", "step", "anchor")
+                sa.func.first_value(row.c[name.removeprefix("winner_")]).over(**order).label(name)
+                for name in WINNER
             ),
-            *priors,
+            *(one.label(name) for name, one in asked.items()),
         )
-        .where(is_passing(row), counted(row))
+        .where(is_passing(row), *which)
         .subquery("ranked")
     )
-    before = sa.or_(*(ranked.c[f"prior_{n}"] >= rate.count for n, rate in enumerate(rates)))
-    full = sa.or_(*(ranked.c[f"prior_{n}"] + ranked.c.place > rate.count for n, rate in enumerate(rates)))
+
+
+def give(ranked: Any, reason: Reason, *, before: ColumnElement[bool], full: ColumnElement[bool]) -> sa.Update:
+    """Give the candidates for which there is no room their reason: `before` any of this run took a place, or
+    since another playbook's did.
+    """
     outbid = sa.and_(sa.not_(before), ranked.c.winner_playbook != ranked.c.playbook)
-    reason = sa.case((outbid, str(Reason.SUPERSEDED)), else_=str(Reason.FREQUENCY_CAP))
     winner = {name: sa.case((outbid, ranked.c[name])) for name in WINNER}
-    return _give(ranked, reason, full, winner)
+    return _give(ranked, sa.case((outbid, str(Reason.SUPERSEDED)), else_=str(reason)), full, winner)
 
 
-def full_before(row: Any, library: Library, settings: Settings) -> ColumnElement[bool] | None:
-    """Whether what was sent before fills a cap for the channel of a candidate; None where none is set."""
-    holdout = any(playbook.holdout for playbook in library.playbooks)
-    found = []
-    for name in settings.channel_names:
-        cap = settings.channel(name).cap
-        if cap is not None:
-            prior = _prior(row, cap, lambda one, name=name: one.c.channel == name, holdout)
-            found.append(sa.and_(row.c.channel == name, prior >= cap.count))
-    many = impersonal(settings)
-    for rate in settings.policy.caps:
-        prior = _prior(row, rate, lambda one: one.c.channel.not_in(many), holdout)
-        found.append(sa.and_(row.c.channel.not_in(many), prior >= rate.count))
+def rounds(library: Library, moments: Moments) -> Iterator[sa.Update]:
+    """The statements that hold back rounds beyond a playbook's own limit."""
+    for playbook in library.playbooks:
+        if playbook.status == "live" and playbook.limits.per_customer is not None:
+            yield _rounds(playbook.name, playbook.limits.per_customer, moments)
+
+
+def capped(
+    library: Library, settings: Settings, moments: Moments, *, by_channel: bool
+) -> Iterator[sa.Update]:
+    """The statements that hold back what finds no room: on its channel, or among all personal messages."""
+    for cap in caps_of(settings):
+        if (cap.channel is not None) == by_channel:
+            yield _capped(cap, settings, moments, has_holdout(library))
+
+
+def has_holdout(library: Library) -> bool:
+    """Whether any playbook holds customers out."""
+    return any(playbook.holdout for playbook in library.playbooks)
+
+
+def _capped(cap: Cap, settings: Settings, moments: Moments, holdout: bool) -> sa.Update:
+    row = named(candidates, "row")
+    counts = cap.counts(settings)
+    priors = {
+        f"prior_{n}": prior(row, counts, moments.since(rate, row), holdout)
+        for n, rate in enumerate(cap.rates)
+    }
+    ranked = in_turn(row, counts(row), **priors)
+    counted = [(ranked.c[f"prior_{n}"], rate.count) for n, rate in enumerate(cap.rates)]
+    before = sa.or_(*(taken >= most for taken, most in counted))
+    full = sa.or_(*(taken + ranked.c.place > most for taken, most in counted))
+    return give(ranked, cap.reason, before=before, full=full)
+
+
+def full_before(
+    row: Any, library: Library, settings: Settings, moments: Moments
+) -> ColumnElement[bool] | None:
+    """Whether what was sent before fills a cap for the channel of a candidate, whenever it could be sent.
+
+    None where no cap is set.
+    """
+    holdout = has_holdout(library)
+    found = [
+        sa.and_(
+            cap.counts(settings)(row),
+            prior(row, cap.counts(settings), moments.since_at_latest(rate), holdout) >= rate.count,
+        )
+        for cap in caps_of(settings)
+        for rate in cap.rates
+    ]
     return sa.or_(*found) if found else None
 
 
-def _rounds(playbook: str, rate: Rate) -> Any:
+def _rounds(playbook: str, rate: Rate, moments: Moments) -> sa.Update:
     """A round is all steps of one anchor; the steps of a round under way are not counted again."""
     row = named(candidates, "row")
     who = Who.of(row)
@@ -151,18 +195,22 @@ def _rounds(playbook: str, rate: Rate) -> Any:
         partition_by=[row.c.bucket, row.c.customer_id], order_by=[row.c.anchor_at, row.c.anchor]
     )
     made = named(messages, "made")
-    prior = (
+    begun_before = (
         sa.select(sa.func.count(made.c.anchor.distinct()))
-        .where(counted_for(made, who, rate), made.c.playbook == playbook)
+        .where(
+            is_contact(made, who),
+            contact_at(made) >= moments.since(rate, row),
+            made.c.playbook == playbook,
+        )
         .correlate(row)
         .scalar_subquery()
     )
     ranked = (
-        sa.select(*(row.c[name] for name in KEY), place.label("place"), prior.label("prior"))
+        sa.select(*(row.c[name] for name in KEY), place.label("place"), begun_before.label("before"))
         .where(is_passing(row), row.c.playbook == playbook, sa.not_(under_way(row)))
         .subquery("ranked")
     )
-    return _give(ranked, sa.literal(str(Reason.FREQUENCY_CAP)), ranked.c.prior + ranked.c.place > rate.count)
+    return _give(ranked, sa.literal(str(Reason.FREQUENCY_CAP)), ranked.c.before + ranked.c.place > rate.count)
 
 
 def under_way(row: Any) -> ColumnElement[bool]:
@@ -179,12 +227,12 @@ def under_way(row: Any) -> ColumnElement[bool]:
 
 def _give(
     ranked: Any, reason: ColumnElement[Any], full: ColumnElement[bool], winner: Mapping[str, Any] = {}
-) -> Any:
+) -> sa.Update:
     same = sa.and_(*(candidates.c[name] == ranked.c[name] for name in KEY))
     return sa.update(candidates).values({"reason": reason, **winner}).where(same, full)
 
 
-def _won_in_the_end() -> Any:
+def won_in_the_end() -> sa.Update:
     """The winner of a loser's winner is the loser's winner."""
     won = named(candidates, "won")
     theirs = sa.and_(

@@ -1,15 +1,20 @@
-"""The same guards once more, for messages about to be sent: bought, opted out, paused, quiet, capped."""
+"""The same guards once more, for messages about to be sent: bought, opted out, paused, quiet, the policy.
+
+Each message is judged by itself, with what has gone out by now; then those of one customer that are to go
+together are counted one after the other, in the order in which they are handed in.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, RowMapping
 
 from smr import clock
 from smr.conditions import Who
@@ -18,16 +23,23 @@ from smr.database.given import PLACE, bound, buckets_of, given, matches, places,
 from smr.discretion import naming
 from smr.events import Reason
 from smr.guards.chain import reason_of
-from smr.guards.frequency_cap import counted_for, impersonal
+from smr.guards.contacts import contact_at, personal, went_out
+from smr.guards.content_mix import beyond, counts_of
+from smr.guards.fatigue import answered_at
+from smr.guards.frequency_cap import Cap, Counts, caps_of
+from smr.guards.people import refunded_until
 from smr.guards.purchases import bought_already, refunded
 from smr.guards.quiet_hours import quiet_now, send_after
 from smr.guards.verdict import Bench, Verdict
+from smr.notation import Rate
 from smr.playbook.model import Library, RunsOut
 from smr.settings import Settings
 from smr.tables import candidates, messages, named
 
 SKIPPED = frozenset({Reason.NOT_DUE, Reason.BEFORE_PUBLICATION, Reason.QUIET_HOURS})
 """Not asked again: the run decided them, or (quiet hours) the answer is to wait."""
+SOON = timedelta(hours=1)
+"""When it is tried again where several contacts within hours fill a cap."""
 
 
 class Written(Protocol):
@@ -84,8 +96,8 @@ def recheck(
 ) -> dict[str, Verdict]:
     """Which of these messages must not be sent now, and why. A verdict with `until` means: wait until then.
 
-    Runs in the caller's transaction, the one that writes `sending`, so that nothing comes between the
-    judgement and the record.
+    Of one customer's messages the first goes first. Runs in the caller's transaction, the one that writes
+    `sending`, so that nothing comes between the judgement and the record.
     """
     if not written:
         return {}
@@ -95,13 +107,20 @@ def recheck(
     quiet = quiet_now(connection, now, settings)
     known = {playbook.name: playbook for playbook in library.playbooks}
     verdicts: dict[str, Verdict] = {}
+    answers: dict[str, _Answer] = {}
     for (name, step_name, channel), ids in alike.items():
         playbook = known.get(name)
         if playbook is None or step_name not in {step.name for step in playbook.steps}:
             verdicts |= dict.fromkeys(ids, Verdict(Reason.DELETED))
             continue
         bench = Bench(playbook, playbook.step(step_name), library, settings, now, quiet, sending=True)
-        verdicts |= _judge(connection, bench, channel, ids)
+        answers |= _ask(connection, bench, channel, ids)
+    together = _Together(settings, now)
+    for message in written:
+        answer = answers.get(message.message_id)
+        verdict = together.verdict(answer) if answer is not None else None
+        if verdict is not None:
+            verdicts[message.message_id] = verdict
     discreet = [one.message_id for one in written if settings.is_discreet(one.channel)]
     return verdicts | _named(connection, library, settings, discreet)
 
@@ -118,22 +137,124 @@ def _named(
     return {message_id: Verdict(Reason.SENSITIVE) for message_id in found}
 
 
-def _judge(connection: Connection, bench: Bench, channel: str, ids: Sequence[str]) -> dict[str, Verdict]:
-    tomorrow = clock.end_of_day(bench.now, bench.settings.shop.tz)
-    values = {"now": clock.seconds(bench.now), "run": 0, "tomorrow": clock.seconds(tomorrow)}
-    values |= bound(connection, PLACE, places(ids))
-    verdicts: dict[str, Verdict] = {}
+def _rates(settings: Settings) -> list[tuple[Cap, Rate]]:
+    return [(cap, rate) for cap in caps_of(settings) for rate in cap.rates]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the database says of one message: the guards' reason, whether something named beside changed,
+    until when there is quiet (of the night, or after a refund), whether it sells; and the contacts that each
+    rule counts, by the rule's name.
+    """
+
+    customer: tuple[int, str]
+    channel: str
+    selling: bool
+    reason: str | None
+    changed: bool
+    quiet: int | None
+    refunded_until: int | None
+    counts: RowMapping
+
+    def count(self, name: str) -> int:
+        """The contacts that a rule counts."""
+        return self.counts[name] or 0
+
+
+EVERY = "*"
+"""All personal messages together."""
+SELLING = "selling"
+
+
+@dataclass
+class _Together:
+    """Messages that are to go now, counted as they pass, by customer and by what counts them: a channel, all
+    personal ones, or those that sell.
+    """
+
+    settings: Settings
+    now: datetime
+    rules: list[tuple[Cap, Rate]] = field(init=False)
+    personal: frozenset[str] = field(init=False)
+    passed: Counter[tuple[tuple[int, str], str]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.rules = _rates(self.settings)
+        names = self.settings.channel_names
+        self.personal = frozenset(name for name in names if self.settings.is_personal(name))
+
+    def verdict(self, answer: _Answer) -> Verdict | None:
+        """Why it must not be sent now; None where it may, and then it counts for those after it."""
+        if answer.reason == Reason.REFUND_OPEN and answer.refunded_until is not None:
+            return Verdict(Reason.REFUND_OPEN, clock.moment(answer.refunded_until))
+        if answer.reason is not None:
+            return Verdict(Reason(answer.reason))
+        if answer.changed:
+            return Verdict(Reason.BUNDLE_CHANGED)
+        if answer.quiet is not None:
+            return Verdict(Reason.QUIET_HOURS, clock.moment(answer.quiet))
+        found = self._capped(answer)
+        if found is None and answer.channel in self.personal:
+            found = self._tired(answer) or self._unbalanced(answer)
+        if found is None:
+            self._pass(answer)
+        return found
+
+    def _pass(self, answer: _Answer) -> None:
+        self.passed[answer.customer, answer.channel] += 1
+        if answer.channel in self.personal:
+            self.passed[answer.customer, EVERY] += 1
+            self.passed[answer.customer, SELLING] += answer.selling
+
+    def _capped(self, answer: _Answer) -> Verdict | None:
+        for number, (cap, rate) in enumerate(self.rules):
+            if f"prior_{number}" not in answer.counts:
+                continue
+            already = self.passed[answer.customer, cap.channel or EVERY]
+            if answer.count(f"prior_{number}") + already >= rate.count:
+                last_at = None if already else answer.counts[f"last_{number}"]
+                return Verdict(cap.reason, self._until(rate, last_at))
+        return None
+
+    def _tired(self, answer: _Answer) -> Verdict | None:
+        fatigue = self.settings.policy.fatigue
+        if fatigue is None:
+            return None
+        already = self.passed[answer.customer, EVERY]
+        unanswered, recent = answer.count("unanswered") + already, answer.count("recent") + already
+        if unanswered < fatigue.after or recent < fatigue.slow_to.count:
+            return None
+        return Verdict(Reason.FATIGUE, self._until(fatigue.slow_to, None))
+
+    def _unbalanced(self, answer: _Answer) -> Verdict | None:
+        mix = self.settings.policy.mix
+        if mix is None or not answer.selling:
+            return None
+        selling = answer.count("selling") + self.passed[answer.customer, SELLING] + 1
+        if not beyond(mix, selling, answer.count("useful")):
+            return None
+        return Verdict(Reason.CONTENT_MIX, clock.end_of_day(self.now, self.settings.shop.tz))
+
+    def _until(self, rate: Rate, last_at: int | None) -> datetime:
+        """When there may be room again."""
+        if rate.by_day:
+            return clock.end_of_day(self.now, self.settings.shop.tz)
+        if rate.count > 1 or last_at is None:
+            return self.now + min(SOON, timedelta(seconds=rate.span))
+        return clock.moment(last_at + rate.span)
+
+
+def _ask(connection: Connection, bench: Bench, channel: str, ids: Sequence[str]) -> dict[str, _Answer]:
+    values = {"now": clock.seconds(bench.now), "run": 0, **bound(connection, PLACE, places(ids))}
+    selling = bench.playbook.content_of(bench.step) == "selling"
     statement = _kept.statement(connection.dialect.name, bench, channel)
-    for message_id, reason, changed, quiet, capped in connection.execute(statement, values):
-        if reason is not None:
-            verdicts[message_id] = Verdict(Reason(reason))
-        elif changed:
-            verdicts[message_id] = Verdict(Reason.BUNDLE_CHANGED)
-        elif quiet is not None:
-            verdicts[message_id] = Verdict(Reason.QUIET_HOURS, clock.moment(quiet))
-        elif capped:
-            verdicts[message_id] = Verdict(Reason.FREQUENCY_CAP, tomorrow)
-    return verdicts
+    found: dict[str, _Answer] = {}
+    for row in connection.execute(statement, values).mappings():
+        customer = (row["bucket"], row["customer_id"])
+        told = (row["reason"], bool(row["changed"]), row["quiet"], row["refunded_until"])
+        found[row["message_id"]] = _Answer(customer, channel, selling, *told, row)
+    return found
 
 
 def _statement(dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
@@ -149,11 +270,12 @@ def _statement(dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
     may = may_reach(who, channel, bench.playbook.purpose, bench.settings) if known else sa.false()
     return (
         sa.select(
-            messages.c.message_id,
-            reason_of(candidates, bench, without=SKIPPED, may=may),
-            _bundle_changed(bench),
-            send_after(candidates, bench),
-            _capped(who, bench.settings),
+            *(messages.c[name] for name in ("message_id", "bucket", "customer_id")),
+            reason_of(candidates, bench, without=SKIPPED, may=may).label("reason"),
+            _bundle_changed(bench).label("changed"),
+            send_after(candidates, bench).label("quiet"),
+            refunded_until(who, bench.settings).label("refunded_until"),
+            *(column.label(name) for name, column in _counts(who, bench, channel)),
         )
         .select_from(messages.join(wanted, matches(messages, wanted, PLACE)).join(candidates, same))
         .where(within(dialect, messages))
@@ -182,21 +304,31 @@ def _bundle_changed(bench: Bench) -> Any:
     )
 
 
-def _capped(who: Who, settings: Settings) -> Any:
-    """Whether other personal messages that were sent already use up a cap."""
-    if not settings.policy.caps:
-        return sa.false()
+def _counts(who: Who, bench: Bench, channel: str) -> Iterator[tuple[str, ColumnElement[Any]]]:
+    """What the rules for a channel count of the customer's other messages, by the rule's name."""
+    settings, policy, moments = bench.settings, bench.settings.policy, bench.moments
+    for number, (cap, rate) in enumerate(_rates(settings)):
+        if cap.is_on(channel, settings):
+            counts, since = cap.counts(settings), moments.since_now(rate)
+            yield f"prior_{number}", _others(who, counts, since)
+            yield f"last_{number}", sa.null() if rate.by_day else _others(who, counts, since, last=True)
+    if policy.fatigue is not None and settings.is_personal(channel):
+        yield "unanswered", _others(who, personal(settings), answered_at(who) + 1)
+        yield "recent", _others(who, personal(settings), moments.since_now(policy.fatigue.slow_to))
+    if policy.mix is not None and settings.is_personal(channel):
+        selling, useful = counts_of(bench.library, settings)
+        yield "selling", _others(who, selling, moments.since_now(policy.mix.window))
+        yield "useful", _others(who, useful, moments.since_now(policy.mix.window))
+
+
+def _others(who: Who, counts: Counts, since: ColumnElement[int], *, last: bool = False) -> ColumnElement[int]:
+    """How many of the customer's other messages went out since then and count; or when the last one did."""
     made = named(messages, "made")
-    many = impersonal(settings)
-    # Not IS NOT NULL, which would match the index of all that was ever sent: these are one customer's.
-    was_sent = sa.func.coalesce(made.c.sent_at, 0) > 0
-    counts = [
-        sa.select(sa.func.count())
-        .select_from(made)
-        .where(counted_for(made, who, rate), was_sent, made.c.channel.not_in(many))
-        .correlate(candidates, messages)
-        .scalar_subquery()
-        >= rate.count
-        for rate in settings.policy.caps
-    ]
-    return sa.and_(messages.c.channel.not_in(many), sa.or_(*counts))
+    itself = sa.and_(
+        made.c.playbook == messages.c.playbook,
+        made.c.step == messages.c.step,
+        made.c.anchor == messages.c.anchor,
+    )
+    found = sa.select(sa.func.max(contact_at(made)) if last else sa.func.count()).select_from(made)
+    found = found.where(went_out(made, who), contact_at(made) >= since, counts(made), sa.not_(itself))
+    return found.correlate(candidates, messages).scalar_subquery()

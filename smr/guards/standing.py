@@ -31,7 +31,7 @@ BY_FACTS = frozenset({Reason.REFUNDED, Reason.BOUGHT_ALREADY, Reason.NOT_DUE, Re
 CONTACT = frozenset({Reason.UNREACHABLE, Reason.OPTED_OUT, Reason.NO_CONSENT})
 """The same, save that a word of the customer may have come into force."""
 
-CAPS = (str(Reason.FREQUENCY_CAP), str(Reason.SUPERSEDED))
+CAPS = (str(Reason.TOO_SOON), str(Reason.FREQUENCY_CAP), str(Reason.SUPERSEDED))
 
 
 def decided_at(connection: Connection, version: str, now: int) -> int | None:
@@ -65,7 +65,7 @@ def may_differ(candidate: Any, bench: Bench) -> ColumnElement[bool]:
     reason = sa.func.coalesce(candidate.c.reason, "")
     stands: list[ColumnElement[bool]] = [reason.in_(sorted(map(str, _reasons(bench))))]
     stands.append(sa.and_(reason.in_(sorted(map(str, CONTACT))), sa.not_(_spoke_since(candidate))))
-    still_full = full_before(candidate, bench.library, bench.settings)
+    still_full = full_before(candidate, bench.library, bench.settings, bench.moments)
     if still_full is not None:
         stands.append(sa.and_(reason.in_(CAPS), still_full))
     return sa.or_(candidate.c.expires_at <= NOW, sa.not_(sa.or_(*stands)), is_undecided(candidate))

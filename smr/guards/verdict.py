@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement
 
 from smr.conditions import Who
 from smr.events import Reason
+from smr.guards.contacts import Moments
 from smr.playbook.model import Library, Playbook, Step
 from smr.settings import Settings
 
@@ -35,6 +36,11 @@ class Bench:
     only_news: bool = False
     sending: bool = False
     given: bool = False
+
+    @property
+    def moments(self) -> Moments:
+        """When what is decided now can be sent."""
+        return Moments.of(self.settings, self.now, self.quiet_until)
 
 
 @dataclass(frozen=True)

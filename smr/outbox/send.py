@@ -23,7 +23,17 @@ from smr.outbox.claim import Claimed
 from smr.outbox.states import check_arrow
 from smr.tables import deliveries, messages
 
-WAITS = frozenset({Reason.QUIET_HOURS, Reason.FREQUENCY_CAP, Reason.OUT_OF_STOCK})
+WAITS = frozenset(
+    {
+        Reason.REFUND_OPEN,
+        Reason.QUIET_HOURS,
+        Reason.TOO_SOON,
+        Reason.FREQUENCY_CAP,
+        Reason.FATIGUE,
+        Reason.CONTENT_MIX,
+        Reason.OUT_OF_STOCK,
+    }
+)
 """Reasons that pass by themselves: the message waits; every other reason cancels it."""
 WAIT = timedelta(hours=1)
 """How long a message waits whose guard does not say until when."""

@@ -329,6 +329,10 @@ class Lint:
         if quiet is not None and step.useful_for <= _length(quiet):
             what = f"useful for {span_text(step.useful_for)}: it may expire within the quiet hours"
             yield self.warn(spot, "useful_for_quiet", what, f"write more than {span_text(_length(quiet))}")
+        gap = self.settings.policy.gap
+        if gap is not None and step.useful_for < gap:
+            what = f"useful for {span_text(step.useful_for)}: it may expire in the gap after another message"
+            yield self.warn(spot, "useful_for_gap", what, f"write {span_text(gap)} or more")
 
     def too_early(self, place: Steps, step: Step) -> Iterator[Fault]:
         """Of a step that lies before what it counts from is known."""
@@ -414,7 +418,8 @@ def _length(quiet: QuietHours) -> int:
 
 
 def _of_settings(library: Library, settings: Settings) -> Iterator[Fault]:
-    """Of caps that protect nobody."""
+    """Of caps that protect nobody, and a mix that nothing balances."""
+    yield from _nothing_useful(library, settings)
     for number, cap in enumerate(settings.policy.caps):
         if _per_day(cap) > MANY:
             what = f"{cap} is {_per_day(cap):.0f} messages a day"
@@ -422,6 +427,19 @@ def _of_settings(library: Library, settings: Settings) -> Iterator[Fault]:
             yield Fault(
                 "config.yaml", 0, 0, f"policy → caps[{number + 1}]", "cap_range", what, fix, warning=True
             )
+
+
+def _nothing_useful(library: Library, settings: Settings) -> Iterator[Fault]:
+    """Of a mix that nothing can ever balance."""
+    live = [playbook for playbook in library.playbooks if playbook.status == "live"]
+    steps = [(playbook, step) for playbook in live for step in playbook.steps]
+    if settings.policy.mix is None or not steps:
+        return
+    if all(playbook.content_of(step) == "selling" for playbook, step in steps):
+        within = span_text(settings.policy.mix.within)
+        what = f"nothing live is useful: a customer gets one selling message in {within}, and no more"
+        fix = "write content: useful in the playbooks or steps that are of use whether one buys or not"
+        yield Fault("config.yaml", 0, 0, "policy → mix", "mix_nothing_useful", what, fix, warning=True)
 
 
 def _per_day(rate: Rate) -> float:

@@ -566,6 +566,10 @@ class Attachment(Part):
         return self
 
 
+Content = Literal["selling", "useful"]
+"""What a message is to its reader: it sells, or it is of use whether they buy or not."""
+
+
 class Step(Part):
     """One message of a playbook."""
 
@@ -580,6 +584,7 @@ class Step(Part):
     html_template: str | None = Field(None, description="a file with the HTML text")
     attach: Annotated[tuple[Attachment, ...], Field(max_length=9)] = ()
     useful_for: Span | None = Field(None, description="later than this it is not sent any more")
+    content: Content | None = Field(None, description="selling or useful, where it differs from the playbook")
 
     @model_validator(mode="after")
     def _one_text(self) -> Step:
@@ -686,6 +691,10 @@ class Playbook(Part):
         description="what to do while the product cannot be bought: hold, or send all the same; "
         "where not said, hold for runs_out and send for other triggers 缺货时:hold 先不发、send 照发",
     )
+    content: Content = Field(
+        "selling",
+        description="what its messages are, for policy.mix: selling, or useful whether one buys or not",
+    )
     trigger: Trigger
     who: Condition | None = Field(None, description="only customers of whom this holds")
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=50)]
@@ -713,6 +722,10 @@ class Playbook(Part):
     def step(self, name: str) -> Step:
         """The step of that name."""
         return next(step for step in self.steps if step.name == name)
+
+    def content_of(self, step: Step) -> Content:
+        """Whether a step's message is selling or useful."""
+        return step.content or self.content
 
     @property
     def shown(self) -> str:

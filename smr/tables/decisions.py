@@ -77,6 +77,8 @@ candidates = customer_owned(
     sa.Column("winner_step", Key),
     sa.Column("winner_anchor", Key),
     sa.Column("offer_id", Key),  # the product offered, where it is a substitute
+    sa.Column("held_at", Utc),  # when a rule of the contact policy first held it back
+    sa.Column("held_by", sa.Text),  # the rules that did so far, with spaces between
     key=("playbook", "step", "anchor"),
 )
 
@@ -113,3 +115,5 @@ sa.Index(
     sqlite_where=BUNDLED,
     postgresql_where=BUNDLED,
 )
+HELD_BACK = sa.text("held_at IS NOT NULL")
+sa.Index("candidates_held", candidates.c.held_at, sqlite_where=HELD_BACK, postgresql_where=HELD_BACK)

@@ -76,6 +76,7 @@ holdout: 20%
 THANKS = """
 name: thanks
 status: live
+content: useful
 trigger: {purchase: {}}
 who: {spend: {at_least: 50}}
 steps:
@@ -96,6 +97,9 @@ SHOPS = {
     "plain": {"caps": ["9 per 1d"]},
     "capped": {"caps": ["1 per 3d", "3 per 30d"]},
     "quiet": {"quiet_hours": {"from": "21:00", "to": "09:30"}, "caps": ["1 per 36h"]},
+    "spaced": {"caps": ["3 per week"], "gap": "20h", "after_refund": "9d"},
+    "tired": {"caps": [], "gap": "2d", "fatigue": {"after": 2, "slow_to": "1 per 6d"}},
+    "mixed": {"caps": ["2 per day"], "mix": {"selling_at_most": "40%", "within": "9d"}},
     "blast": {"blast_limit": "60%", "caps": ["2 per 1d"]},
 }
 

@@ -162,6 +162,14 @@ def test_useful_for_is_compared_with_days_and_quiet_hours(tmp_path: Path) -> Non
     assert warnings(tmp_path, hours, quiet) == []
 
 
+def test_what_may_expire_while_it_waits_for_the_gap_is_told(tmp_path: Path) -> None:
+    spaced = Settings.model_validate({"policy": {"gap": "2d"}})
+    short = REFILL + steps(
+        "name: a, send: on due, useful_for: 1d", "name: b, send: 1d after due, useful_for: 2d"
+    )
+    assert warnings(tmp_path, short, spaced) == [("steps[1] → useful_for", "useful_for_gap")]
+
+
 def test_a_personal_text_on_a_channel_for_many_costs_a_tap_per_wording(tmp_path: Path) -> None:
     text = REFILL + "steps:\n  - {name: a, send: on due, via: wecom_moments, message: '%s'}\n"
     assert warnings(tmp_path, text % "{{ shop.name }} 上新了") == []

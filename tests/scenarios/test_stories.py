@@ -308,6 +308,29 @@ def test_a_policy_is_laid_over_the_shop_s(shop: ScenarioShop) -> None:
     assert shop.failures(expect, tagged, "policy: {complaint_tags: [静默]}") == []
 
 
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ("gap: 10d", "too_soon"),
+        ("caps: 1 per month", "frequency_cap"),
+        ("fatigue: {after: 1, slow_to: 1 per 20d}", "fatigue"),
+        ("mix: {selling_at_most: 40%}", "content_mix"),
+    ],
+)
+def test_what_the_policy_holds_back_is_expected_by_its_reason(
+    shop: ScenarioShop, policy: str, reason: str
+) -> None:
+    """王芳 gets her first reminder on the 12th; the second one, of the 20th, waits."""
+    expect = f"""
+        - at: 2026-02-12 10:00
+          messages: [{{customer: lin, step: heads_up}}, {{customer: wang, step: heads_up}}]
+        - at: 2026-02-20 10:00
+          messages: []
+          blocked: [{{customer: wang, step: offer, reason: {reason}}}]
+    """
+    assert shop.failures(expect, more=f"policy: {{{policy}}}") == []
+
+
 def test_the_blast_limit_holds_only_where_a_scenario_sets_it(shop: ScenarioShop) -> None:
     shop.settings = shop.settings.model_copy(
         update={"policy": shop.settings.policy.model_copy(update={"blast_limit": 0.1})}

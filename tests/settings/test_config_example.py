@@ -71,6 +71,6 @@ def test_the_example_loads() -> None:
     found = load_settings(EXAMPLE, {"SHOP_PASSWORD": "x"})
     assert found.shop.name == "小林的店"
     assert found.warnings == ()
-    shown = {"quiet_hours", "blast_limit", "discreet_word"}
+    shown = {"quiet_hours", "blast_limit", "discreet_word", "gap", "fatigue", "mix", "after_refund"}
     stated = found.policy.model_dump(exclude=shown)
     assert stated == Settings().policy.model_dump(exclude=shown)
