@@ -295,8 +295,9 @@ def test_what_is_no_request_is_answered_400_and_the_next_client_is_served(
 ) -> None:
     with served(site(sqlite_database)) as connection:
         with raw(connection) as wire:
-            wire.sendall(said)
-            wire.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it may have been answered, and left, before it was through
+                wire.sendall(said)
+                wire.shutdown(socket.SHUT_WR)
             assert wire.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 404")
         assert ask(connection, "/health/live")[0] == 200
 
