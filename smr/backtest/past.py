@@ -53,6 +53,7 @@ MADE_BY_RUNS = (
     tables.cycles,
     tables.days_ahead,
     tables.forecasts,
+    tables.given_candidates,
     tables.handovers,
     tables.learned,
     tables.members,
@@ -84,10 +85,11 @@ NOT_DECIDED_BY = frozenset(
         tables.incidents,
         tables.receipts,
         tables.rejected_rows,
+        tables.run_slices,
         tables.tallies,
     )
 )
-"""Tables that no run reads."""
+"""Tables that no run reads, but its own rows of them."""
 
 SINCE = sa.bindparam("since", type_=sa.BigInteger)
 UNTIL = sa.bindparam("until", type_=sa.BigInteger)

@@ -91,7 +91,7 @@ def _lost(found: PolicyReport) -> Table | Text:
 def _table(*left: str, right: tuple[str, ...]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in left:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=True)
     for name in right:
         table.add_column(name, justify="right" if name != "most of it" else "left", overflow="fold")
     return table

@@ -20,6 +20,7 @@ from smr.events import Reason
 from smr.guards.frequency_cap import full_before
 from smr.guards.timeliness import is_undecided
 from smr.guards.verdict import Bench, customer_of
+from smr.playbook.model import counts_from_run_out
 from smr.tables import consents, named, sortings, undecided_customers
 
 WHAT = "decisions"
@@ -27,6 +28,9 @@ WHAT = "decisions"
 
 BY_FACTS = frozenset({Reason.REFUNDED, Reason.BOUGHT_ALREADY, Reason.NOT_DUE, Reason.BEFORE_PUBLICATION})
 """Reasons that only other facts or rules can take away."""
+
+BEFORE_NOT_DUE = frozenset({Reason.REFUNDED, Reason.BOUGHT_ALREADY, Reason.NOT_DUE})
+"""What of it stands of a candidate that is not due any more: what is asked before that."""
 
 CONTACT = frozenset({Reason.UNREACHABLE, Reason.OPTED_OUT, Reason.NO_CONSENT})
 """The same, save that a word of the customer may have come into force."""
@@ -63,6 +67,10 @@ def note_slice(connection: Connection, *, low: int, high: int) -> None:
 def may_differ(candidate: Any, bench: Bench) -> ColumnElement[bool]:
     """Whether an open candidate may be judged otherwise than the run before judged it."""
     reason = sa.func.coalesce(candidate.c.reason, "")
+    if not counts_from_run_out(bench.playbook, bench.step):
+        # All of these are looked for in every run: what was not found again is not due any more.
+        stays = reason.in_(sorted(map(str, BEFORE_NOT_DUE)))
+        return sa.or_(candidate.c.expires_at <= NOW, sa.not_(stays), is_undecided(candidate))
     stands: list[ColumnElement[bool]] = [reason.in_(sorted(map(str, _reasons(bench))))]
     stands.append(sa.and_(reason.in_(sorted(map(str, CONTACT))), sa.not_(_spoke_since(candidate))))
     still_full = full_before(candidate, bench.library, bench.settings, bench.moments)

@@ -209,6 +209,27 @@ def ana() -> World:
     return world
 
 
+DAILY = """
+name: daily
+status: live
+trigger: {schedule: {every: day, at: 08:00}}
+steps: [{name: news, send: on due, via: [sms], message: hello, useful_for: 3d}]
+"""
+
+
+def test_what_nobody_could_be_sent_yesterday_is_not_due_any_more_today(
+    sqlite_database: Database, ana: World
+) -> None:
+    """ana has no address there; each day has a slot of its own, and those before are not made up for."""
+    put(sqlite_database, ana)
+    for day in (0, 1):
+        run(sqlite_database, library(DAILY), PLAIN, NOW + timedelta(days=day), anew=False)
+    with sqlite_database.read() as connection:
+        c = candidates.c
+        found = connection.execute(sa.select(c.reason).where(c.customer_id == "ana").order_by(c.anchor))
+        assert found.scalars().all() == ["not_due", "unreachable"]
+
+
 def queued_on(database: Database, books: Library, days: float, shop: Settings = PLAIN) -> int:
     """How many messages a run makes, so many days after NOW."""
     done = pipeline.run(database, books, shop, now=NOW + timedelta(days=days))

@@ -107,14 +107,14 @@ def _make(database: Database) -> None:
         mark_current(connection)
 
 
-@settings(max_examples=many(4), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(2), deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=random_worlds(least=4, most=8))
 def test_the_parts_together_are_the_whole(sqlite_files: list[Database], world: World) -> None:
     whole, parts = agree(world, KNOWN, sqlite_files)
     assert parts == whole
 
 
-@settings(max_examples=many(2), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(1), deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=random_worlds(least=4, most=8))
 def test_the_parts_together_are_the_whole_on_postgresql(
     postgresql_schemas: list[Database], world: World
