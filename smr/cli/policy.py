@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -54,16 +55,18 @@ def policy(
         facts.print(part)
 
 
-def _rules(shop: Shop, found: PolicyReport) -> Table | Text:
+def _rules(shop: Shop, found: PolicyReport) -> RenderableType:
     if not found.rules:
         return Text("No rule of the contact policy held anything back.")
-    table = _table("rule", "", right=("held back", *OUTCOMES, "most of it"))
+    table = _table("rule", right=("held back", *OUTCOMES))
+    meant = []
     for reason, acted in found.rules.items():
         counts = [f"{acted.became[outcome]:,}" for outcome in OUTCOMES]
         words = reason_in(shop.settings.shop.language, reason)
         most = ", ".join(name for name, _ in acted.playbooks.most_common(2))
-        _row(table, str(reason), words, f"{acted.held:,}", *counts, most)
-    return table
+        _row(table, str(reason), f"{acted.held:,}", *counts)
+        meant.append(Text(f"{reason}: {words}; most often {most}"))
+    return Group(table, Text(), *meant)
 
 
 def _contacts(found: PolicyReport) -> Table | Text:
@@ -93,7 +96,7 @@ def _table(*left: str, right: tuple[str, ...]) -> Table:
     for name in left:
         table.add_column(name, no_wrap=True)
     for name in right:
-        table.add_column(name, justify="right" if name != "most of it" else "left", overflow="fold")
+        table.add_column(name, justify="right", overflow="fold")
     return table
 
 
