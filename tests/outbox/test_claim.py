@@ -100,6 +100,39 @@ def test_a_worker_whose_claim_was_taken_over_cannot_begin(database: Database) ->
     assert attempts(database, "ana") == [(1, "sending")]
 
 
+def settled(database: Database, begun: outbox.Begun) -> int:
+    """How many of these a worker that comes back can still settle as sent."""
+    with database.write() as connection:
+        done = [outbox.Settlement(message, MessageState.SENT) for message in begun.sending]
+        return len(outbox.settle(connection, done, now=NOON))
+
+
+def test_who_comes_back_late_settles_nothing_that_another_is_sending(database: Database) -> None:
+    queue_for(database, ["ana"])
+    late = begin(database, claim(database))
+    end_leases(database)
+    outbox.rescue(database, now=NOON)
+    with database.read() as connection:
+        unknown = outbox.unknown_messages(connection)
+    outbox.send_again(database, unknown)
+    other = begin(database, claim(database, owner="worker-2"))
+    assert settled(database, late) == 0
+    assert attempts(database, "ana") == [(1, "unknown"), (2, "sending")]
+    assert settled(database, other) == 1
+    assert states(database) == {"ana": "sent"}
+
+
+def test_who_comes_back_late_begins_nothing_that_another_has_claimed(database: Database) -> None:
+    queue_for(database, ["ana"])
+    late = claim(database)
+    end_leases(database)
+    outbox.rescue(database, now=NOON)
+    other = claim(database, owner="worker-2")
+    assert begin(database, late) == outbox.Begun((), ())
+    assert attempts(database, "ana") == []
+    assert len(begin(database, other).sending) == 1
+
+
 def test_released_messages_wait_again(database: Database) -> None:
     queue_for(database, ["ana", "ben"])
     claimed = claim(database)
