@@ -4,7 +4,7 @@
 
 The statements of a run between the refresh and the texts, slice by slice, candidates and reasons written
 down. Each repeat happens in a transaction that is rolled back, and begins with the loaded playbooks, as a
-run does. Prints one JSON line with the median.
+run of a daemon does: statements built before are kept. Prints one JSON line with the median.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Hashable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from benchmarks.measure import middle
 from smr import clock, due, guards
 from smr.database import open_database
 from smr.playbook import load_library
-from smr.playbook.model import Library
+from smr.playbook.model import Library, Step
 from smr.settings import Settings, load_settings
 from smr.slices import customer_slices
 from smr.tables import candidates
@@ -54,9 +55,11 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
     shop = (library, settings, now)
     quiet = guards.quiet_now(connection, now, settings)
     bench = guards.Bench(playbook, playbook.steps[0], *shop, quiet)
-    search = due.search(
-        connection.dialect.name, playbook, *shop, lambda _step, found, _given: guards.verdict(found, bench)
-    )
+
+    def judge(_step: Step, write: due.Write, *, given: bool, alike: Hashable | None) -> Any:
+        return guards.with_verdict(bench, write, alike)
+
+    search = due.search(connection.dialect.name, playbook, *shop, judge)
     judgements = guards.judgements([bench])
     arbitrations = list(guards.arbitrations(library, settings, bench.moments))
     spans: list[dict[str, Any]] = [

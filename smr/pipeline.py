@@ -10,7 +10,7 @@ at any point and run again, it ends with the same messages, each once. Several p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -449,8 +449,9 @@ class _Rules:
         }
 
         def search(playbook: Playbook) -> due.Search:
-            def judge(step: Step, found: sa.FromClause, given: bool) -> dict[str, Any]:
-                return guards.verdict(found, replace(benches[playbook.name, step.name], given=given))
+            def judge(step: Step, write: due.Write, *, given: bool, alike: Hashable | None) -> Any:
+                bench = replace(benches[playbook.name, step.name], given=given)
+                return guards.with_verdict(bench, write, alike)
 
             before = None if decided is None else clock.moment(decided)
             about = (playbook, *shop, judge, before, scope.almanac)

@@ -6,7 +6,7 @@ which is written what the pipeline has judged of them. Works on a slice of bucke
 
 from smr.due.catalog import publish_catalog, publish_substitutes
 from smr.due.customer_rhythm import AskedDay, Rhythm, rhythms_of_customer
-from smr.due.find import Judge, Search, Tally, find, search
+from smr.due.find import Judge, Search, Tally, Write, find, search
 from smr.due.forecasts import with_chance
 from smr.due.supplies import mark_everyone, mark_later_than, refresh, stated_supplies, take_all
 from smr.due.triggers import CANDIDATE_COLUMNS, anything_given, candidates_of, early
@@ -19,6 +19,7 @@ __all__ = [
     "Rhythm",
     "Search",
     "Tally",
+    "Write",
     "anything_given",
     "applied",
     "begin_week",

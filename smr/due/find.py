@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -18,13 +18,26 @@ from smr.playbook.model import Library, Playbook, Step
 from smr.settings import Settings
 from smr.tables import candidates, undecided_customers
 
-Judge = Callable[[Step, sa.FromClause, bool], Mapping[str, Any]]
-"""What is written beside a found candidate of a step, by the name of its column: the first verdict on it.
-
-Told whether a warehouse gave it, so that it may be older than what is known here.
+FirstVerdict = Callable[[sa.FromClause], Mapping[str, Any]]
+"""What is written beside a found candidate, by the name of its column: the first verdict on it.
 
 A row is written once instead of twice: that is half the work of finding.
 """
+
+Write = Callable[[FirstVerdict], Any]
+"""Builds the statement that writes candidates down with their verdicts."""
+
+
+class Judge(Protocol):
+    """Has a statement built with the verdict on a step's candidates.
+
+    `given`: a warehouse found them, so that they may be older than what is known here. Where `alike` is said,
+    the statement is the same for whatever of the step has the same said of it, so that it may be kept.
+    """
+
+    def __call__(self, step: Step, write: Write, /, *, given: bool, alike: Hashable | None) -> Any:
+        """The statement, built now or kept from an earlier run."""
+
 
 CHANGING = [
     "anchor_at",
@@ -44,13 +57,18 @@ class Query:
     Its statements are built when they are needed first, and then serve all slices.
     """
 
-    def __init__(self, dialect: str, step: Step, found: Found, judge: Judge) -> None:
+    def __init__(self, dialect: str, step: Step, found: Found, judge: Judge, *place: int) -> None:
         self.bound = found.bound
         self.of_undecided = found.of_undecided
         self.gate = found.gate
         self.step = step.name
-        self.news = None if found.news is None else [Query(dialect, step, one, judge) for one in found.news]
+        self.news = None
+        if found.news is not None:
+            self.news = [
+                Query(dialect, step, one, judge, *place, number) for number, one in enumerate(found.news)
+            ]
         self._made_of = (dialect, found, step, judge)
+        self._alike = (dialect, *place, found.given) if found.timeless else None
 
     def may_find(self, *, anybody_undecided: bool) -> bool:
         """Whether there can be anything at all."""
@@ -62,7 +80,12 @@ class Query:
     def upsert(self) -> Any:
         """Writes what is found."""
         dialect, found, step, judge = self._made_of
-        return _upsert(dialect, found, step, judge)
+        return judge(
+            step,
+            lambda verdict: _upsert(dialect, found.select, verdict),
+            given=found.given,
+            alike=self._alike,
+        )
 
     @cached_property
     def count(self) -> Any:
@@ -96,9 +119,9 @@ def search(
     """
     shop = (library, settings, now)
     queries = [
-        Query(dialect, step, found, judge)
+        Query(dialect, step, found, judge, number)
         for step in playbook.steps
-        for found in candidates_of(playbook, step, *shop, before=before, almanac=almanac)
+        for number, found in enumerate(candidates_of(playbook, step, *shop, before=before, almanac=almanac))
     ]
     if given:
         queries += [Query(dialect, step, given_of(playbook, step, *shop), judge) for step in playbook.steps]
@@ -148,20 +171,20 @@ _UNDECIDED = (
 )
 
 
-def _upsert(dialect: str, wanted: Found, step: Step, judge: Judge) -> Any:
-    found = wanted.select.subquery("found")
-    verdict = judge(step, found, wanted.given)
-    names = [name for name in CANDIDATE_COLUMNS if name not in verdict]
+def _upsert(dialect: str, select: sa.Select[Any], verdict: FirstVerdict) -> Any:
+    found = select.subquery("found")
+    said = verdict(found)
+    names = [name for name in CANDIDATE_COLUMNS if name not in said]
     judged = sa.select(
         *(found.c[name] for name in names),
-        *(sa.cast(value, candidates.c[name].type).label(name) for name, value in verdict.items()),
+        *(sa.cast(value, candidates.c[name].type).label(name) for name, value in said.items()),
     )
     return insert_or_update(
         dialect,
         candidates,
-        columns=[*names, *verdict],
+        columns=[*names, *said],
         select=judged,
-        update=[*CHANGING, *verdict],
+        update=[*CHANGING, *said],
         where=lambda _new: _still_open(),
     ).execution_options(preserve_rowcount=True)
 

@@ -84,7 +84,8 @@ class Found:
 
     `keys` has as many rows and is quicker to count, where there is such a thing. `news` are what of it an
     earlier run cannot have found as it is now; None where nobody knows. Where `gate` finds no row, there is
-    nothing to find at all, which is quicker to ask.
+    nothing to find at all, which is quicker to ask. Of what is not `timeless`, the SELECT itself depends on
+    the time, and not only what is bound.
     """
 
     select: sa.Select[Any]
@@ -94,6 +95,7 @@ class Found:
     of_undecided: bool = False
     gate: sa.Select[Any] | None = None
     given: bool = False  # by a warehouse, some time ago
+    timeless: bool = True
 
 
 @dataclass(frozen=True)
@@ -280,16 +282,19 @@ def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tup
         falling = _forecast(kind, lines, asked, customer)
         return Found(_of_customer(_fallen(due, falling, asked), supplies, customer), {})
 
-    def found(since: int, until: int, whom: Any = None) -> Found:
+    def found(whom: Any = None) -> Found:
         falling = _falling(kind, lines, whom) if asked is None else _forecast(kind, lines, asked, None, whom)
-        bound = {"since": since, "until": until}
-        return Found(_fallen(due, falling, asked), bound, keys=falling, of_undecided=whom is not None)
+        return Found(_fallen(due, falling, asked), {}, keys=falling, of_undecided=whom is not None)
 
-    known = due.known(window)
+    def within(one: Found, since: int, until: int, news: tuple[Found, ...] | None = None) -> Found:
+        return replace(one, bound={"since": since, "until": until}, news=news)
+
+    known, of_all = due.known(window), found()
     if known is None:
-        return found(window.low, window.high)
-    news = (found(known, window.high), found(window.low, known, undecided_customers))
-    return replace(found(window.low, window.high), news=news)
+        return within(of_all, window.low, window.high)
+    late, changed = within(of_all, known, window.high), found(undecided_customers)
+    news = (late, within(changed, window.low, known))
+    return within(of_all, window.low, window.high, news)
 
 
 def _supply_row(due: StepDue, base: Any = supplies.c.runs_out_at) -> sa.Select[Any]:
@@ -504,7 +509,8 @@ def _on_date(
         select = due.row(source, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when).where(
             matches
         )
-        yield _days(select, source, customer, slot=today.begins(day), anchor=day.isoformat())
+        found = _days(select, source, customer, slot=today.begins(day), anchor=day.isoformat())
+        yield replace(found, timeless=False)
 
 
 def _days(select: sa.Select[Any], source: sa.Table, customer: tuple[int, str] | None, **bound: Any) -> Found:

@@ -7,7 +7,7 @@ other (caps, priority, limits) work on all of a customer's candidates at once. H
 """
 
 from smr.guards.bundle import Bundling, arrange, bundlings, queued, set_free
-from smr.guards.chain import GUARDS, arbitrate, arbitrations, judge, judgements, settle, verdict
+from smr.guards.chain import GUARDS, arbitrate, arbitrations, judge, judgements, settle, verdict, with_verdict
 from smr.guards.contacts import Moments
 from smr.guards.held import note_held
 from smr.guards.ladder import Rung, next_rungs
@@ -46,4 +46,5 @@ __all__ = [
     "settle",
     "take_turns",
     "verdict",
+    "with_verdict",
 ]

@@ -8,7 +8,7 @@ follow (`limits`); holdout comes last; then reasons become states.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -59,6 +59,10 @@ GUARDS: tuple[Guard, ...] = (
     Guard(Reason.HANDED_OVER, handing_over.handed_over),
 )
 """The guards that judge one candidate by itself; the first that blocks gives the reason."""
+
+
+FirstVerdict = Callable[[Any], dict[str, Any]]
+"""What the guards say of a candidate, as columns."""
 
 
 class Judged(NamedTuple):
@@ -122,6 +126,18 @@ def verdict(candidate: Any, bench: Bench) -> dict[str, Any]:
         "offer_id": stock.offered(candidate, bench),
         **dict.fromkeys(WINNER, sa.null()),
     }
+
+
+def with_verdict(bench: Bench, write: Callable[[FirstVerdict], Any], alike: Hashable | None) -> Any:
+    """The statement that `write` builds with the verdict on a bench's candidates.
+
+    Where `alike` is said, it is kept, and serves for whatever of that bench has the same said of it.
+    """
+
+    def build(group: list[Bench]) -> Any:
+        return write(lambda candidate: verdict(candidate, group[0]))
+
+    return build([bench]) if alike is None else built_once([bench], build, alike)
 
 
 def judgements(benches: Iterable[Bench]) -> list[Any]:

@@ -2,19 +2,19 @@
 
 In: benches, and what builds a statement of them. Out: that statement, built once for the same playbooks,
 settings and quiet zones. One of which a guard looks at the bench's `now` is built anew each time; the guard
-need not say so.
+need not say so. What else a statement is built of must be told by `alike`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields
 from typing import Any, NoReturn
 
 from smr.guards.verdict import Bench
 
-MOST = 64
+MOST = 256
 """Statements that are kept; those used longest ago are let go."""
 _kept: OrderedDict[tuple[Any, ...], tuple[list[Bench], Any]] = OrderedDict()
 
@@ -30,9 +30,9 @@ class _Timeless(Bench):
         raise _NeedsTheTimeError(name)
 
 
-def built_once(group: list[Bench], build: Callable[[list[Bench]], Any]) -> Any:
+def built_once(group: list[Bench], build: Callable[[list[Bench]], Any], alike: Hashable = "judgement") -> Any:
     """What `build` makes of these benches, from an earlier run where it is the same."""
-    key = tuple(_said(bench) for bench in group)
+    key = (alike, *(_said(bench) for bench in group))
     if key in _kept:
         _kept.move_to_end(key)
     else:

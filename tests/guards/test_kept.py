@@ -13,6 +13,7 @@ from smr.guards import chain
 from smr.guards.verdict import Bench, Guard
 from smr.playbook.model import Library
 from smr.settings import Settings
+from smr.tables import candidates
 from tests.library import REFILL, library
 from tests.worlds import NOW
 
@@ -50,3 +51,17 @@ def test_a_guard_that_asks_for_the_time_is_built_anew_each_time(monkeypatch: pyt
     for hours in (0, 1):
         told = judgement(books, hours).compile().params.values()
         assert int((NOW + timedelta(hours=hours)).timestamp()) in told
+
+
+def test_a_statement_with_a_verdict_is_kept_for_what_is_alike() -> None:
+    books = library(REFILL)
+    book = books.playbooks[0]
+
+    def written(hours: int, alike: str | None) -> Any:
+        bench = Bench(book, book.steps[0], books, SHOP, NOW + timedelta(hours=hours), {})
+        return chain.with_verdict(bench, lambda verdict: sa.select(verdict(candidates)["reason"]), alike)
+
+    first = written(0, "found")
+    assert written(1, "found") is first
+    assert written(1, "given") is not first
+    assert written(0, None) is not first
