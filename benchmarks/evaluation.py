@@ -71,8 +71,9 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
         guards.judge(connection, judgements, **span)
         guards.arbitrate(connection, arbitrations, **span)
     guards.limit_run(connection, library, settings, run_id=RUN_ID)
+    settling = guards.Settling.of(connection.dialect.name, [playbook], settings)
     for span in spans:
-        guards.settle(connection, [playbook], settings, **span, shared=())
+        guards.settle(connection, settling, {"run": RUN_ID, **span})
 
 
 def _counted(connection: Connection) -> tuple[int, int]:

@@ -416,7 +416,7 @@ def _memory(bench: Bench) -> Iterator[Figure]:
 
 
 def _evaluate(url: str, config: str) -> dict[str, Any]:
-    return _told(python(["-m", "benchmarks.evaluation", url, config, NOW, "5"]))
+    return _told(python(["-m", "benchmarks.evaluation", url, config, NOW, "9"]))
 
 
 def _told(ran: Ran) -> dict[str, Any]:

@@ -430,6 +430,7 @@ class _Rules:
     judgements: list[Any]
     bundlings: list[guards.Bundling]
     arbitrations: list[Any]
+    settling: guards.Settling
     only_news: bool
 
     @classmethod
@@ -466,6 +467,7 @@ class _Rules:
                 if (playbook.name, step.name) in benches
             ],
             arbitrations=list(guards.arbitrations(scope.library, scope.settings, moments)),
+            settling=guards.Settling.of(connection.dialect.name, scope.playbooks, scope.settings),
             only_news=decided is not None,
         )
 
@@ -515,10 +517,10 @@ def _begin_settling(connection: Connection, running: _Pass) -> tuple[list[Slice]
 
 def _settle(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:
     """Hold out, and turn reasons into states."""
-    scope = running.scope
-    shared = [wanted.fate for wanted in running.rules(connection).bundlings]
-    span = scope.span(part)
-    for verdict in guards.settle(connection, scope.playbooks, scope.settings, **span, shared=shared):
+    span, rules = running.scope.span(part), running.rules(connection)
+    shared = [wanted.fate for wanted in rules.bundlings]
+    bound = {"now": span["now"], "run": span["run_id"], "low": part.low, "high": part.high}
+    for verdict in guards.settle(connection, rules.settling, bound, shared=shared):
         running.report.judged(*verdict)
 
 

@@ -7,13 +7,14 @@ other (caps, priority, limits) work on all of a customer's candidates at once. H
 """
 
 from smr.guards.bundle import Bundling, arrange, bundlings, queued, set_free
-from smr.guards.chain import GUARDS, arbitrate, arbitrations, judge, judgements, settle, verdict, with_verdict
+from smr.guards.chain import GUARDS, arbitrate, arbitrations, judge, judgements, verdict, with_verdict
 from smr.guards.contacts import Moments
 from smr.guards.held import note_held
 from smr.guards.ladder import Rung, next_rungs
 from smr.guards.limits import limit_run
 from smr.guards.quiet_hours import quiet_now
 from smr.guards.recheck import Written, recheck
+from smr.guards.settling import Settling, settle
 from smr.guards.standing import decide_anew, decided_at, note_decided, note_slice
 from smr.guards.turns import take_turns
 from smr.guards.verdict import Bench, Verdict
@@ -24,6 +25,7 @@ __all__ = [
     "Bundling",
     "Moments",
     "Rung",
+    "Settling",
     "Verdict",
     "Written",
     "arbitrate",

@@ -2,14 +2,14 @@
 
 Candidates found by a run are written with their first reason (`verdict`); those that are open from earlier
 are judged by one UPDATE for each step. What has no reason is arbitrated across playbooks; the run's limits
-follow (`limits`); holdout comes last; then reasons become states.
+follow (`limits`), then what is settled (`settling`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
@@ -30,8 +30,7 @@ from smr.guards import (
 )
 from smr.guards.contacts import Moments
 from smr.guards.frequency_cap import HIGH, LOW, RUN
-from smr.guards.held import is_held, noted
-from smr.guards.holdout import held_out
+from smr.guards.held import noted
 from smr.guards.kept import built_once
 from smr.guards.standing import may_differ
 from smr.guards.verdict import Bench, Guard
@@ -63,17 +62,6 @@ GUARDS: tuple[Guard, ...] = (
 
 FirstVerdict = Callable[[Any], dict[str, Any]]
 """What the guards say of a candidate, as columns."""
-
-
-class Judged(NamedTuple):
-    """How many candidates of a step came to a reason (None: accepted), and to whom they gave way, if so."""
-
-    playbook: str
-    step: str
-    reason: str | None
-    winner_playbook: str | None
-    winner_step: str | None
-    number: int
 
 
 CONTACT = frozenset({Reason.UNREACHABLE, Reason.OPTED_OUT, Reason.NO_CONSENT})
@@ -192,7 +180,7 @@ def _asks(bench: Bench) -> str:
 def _judgement(group: list[Bench]) -> Any:
     bench = group[0]
     which = [
-        _open([one.playbook.name for one in group]),
+        open_of([one.playbook.name for one in group]),
         candidates.c.step == bench.step.name,
         candidates.c.run_id != RUN,
     ]
@@ -241,49 +229,6 @@ def arbitrate(
         connection.execute(statement, bound)
 
 
-def settle(
-    connection: Connection,
-    playbooks: Sequence[Playbook],
-    settings: Settings,
-    *,
-    now: int,
-    run_id: int,
-    low: int,
-    high: int,
-    shared: Iterable[Any] = (),
-) -> list[Judged]:
-    """Hold out who is to be held out, hand over what a person is to write, then turn reasons into states.
-
-    `shared` are the statements by which candidates share the fate of others. Returns how many were judged.
-    """
-    bound = {"now": now, "run": run_id, "low": low, "high": high}
-    for playbook in playbooks:
-        out = held_out(candidates, playbook, settings)
-        if out is not None:
-            passed = sa.and_(candidates.c.run_id == RUN, candidates.c.reason.is_(None), out)
-            held = sa.update(candidates).values(reason=str(Reason.HOLDOUT))
-            connection.execute(held.where(_open([playbook.name]), passed), bound)
-        handed = handing_over.goes_to_a_person(candidates, playbook, settings)
-        if handed is not None:
-            passed = sa.and_(candidates.c.run_id == RUN, candidates.c.reason.is_(None), handed)
-            given = sa.update(candidates).values(reason=str(Reason.HANDED_OVER))
-            connection.execute(given.where(_open([playbook.name]), passed), bound)
-    for statement in shared:
-        connection.execute(statement, bound)
-    handing_over.open_cases(connection, playbooks, settings, bound)
-    names = [playbook.name for playbook in playbooks]
-    columns = [candidates.c[name] for name in ("playbook", "step", "reason", *WINNER[:2])]
-    counted = sa.select(*columns, sa.func.count()).where(_open(names)).group_by(*columns)
-    counts = connection.execute(counted, bound).all()
-    if any(row.reason is not None for row in counts):
-        undone = sa.and_(candidates.c.reason.is_not(None), candidates.c.state == str(CandidateState.ACCEPTED))
-        ended = {"state": _state(), **noted(is_held(candidates), candidates.c.reason)}
-        connection.execute(sa.update(candidates).values(ended).where(_open(names), undone), bound)
-    if any(row.reason == str(Reason.HANDED_OVER) for row in counts):
-        connection.execute(handing_over.settled(), bound)
-    return [Judged._make(row) for row in counts]
-
-
 def queued(
     connection: Connection,
     playbooks: Sequence[Playbook],
@@ -303,17 +248,10 @@ def queued(
     if settings.policy.quiet_hours is not None:
         quiet = sa.literal(str(Reason.QUIET_HOURS), sa.Text)
         values |= noted(candidates.c.send_after.is_not(None), quiet)
-    marked = sa.update(candidates).values(values).where(_open([one.name for one in playbooks]), accepted)
+    marked = sa.update(candidates).values(values).where(open_of([one.name for one in playbooks]), accepted)
     connection.execute(marked, {"now": now, "run": run_id, "low": low, "high": high})
 
 
-def _open(playbooks: Sequence[str]) -> ColumnElement[bool]:
+def open_of(playbooks: Sequence[str]) -> ColumnElement[bool]:
+    """Candidates of these playbooks in the slice whose reminder is still open."""
     return sa.and_(candidates.c.playbook.in_(playbooks), candidates.c.bucket.between(LOW, HIGH), OPEN)
-
-
-def _state() -> ColumnElement[Any]:
-    return sa.case(
-        (candidates.c.reason == str(Reason.HOLDOUT), str(CandidateState.HELD_OUT)),
-        (candidates.c.reason == str(Reason.EXPIRED), str(CandidateState.EXPIRED)),
-        else_=str(CandidateState.BLOCKED),
-    )

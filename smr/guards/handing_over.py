@@ -6,11 +6,10 @@ Judged after everything else, holdout included: what is handed over is what woul
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import ColumnElement
 
 from smr.conditions import NOW, condition_sql
 from smr.conditions.written import written
@@ -45,15 +44,6 @@ def goes_to_a_person(candidate: Any, playbook: Playbook, settings: Settings) -> 
         return None
     rules = (_holds(candidate, rule, settings) for rule in playbook.hand_over)
     return sa.or_(_is_case(candidate), *rules)
-
-
-def open_cases(
-    connection: Connection, playbooks: Iterable[Playbook], settings: Settings, bound: dict[str, int]
-) -> None:
-    """Open a case for each round that this run handed over, in the slice bound with `low` and `high`."""
-    for playbook in playbooks:
-        if playbook.hand_over:
-            connection.execute(_case_of_each(connection.dialect.name, playbook, settings), bound)
 
 
 def settled() -> Any:
@@ -114,7 +104,8 @@ def _case_id(candidate: Any) -> Any:
     return candidate.c.playbook + sa.literal("/", sa.Text) + candidate.c.anchor
 
 
-def _case_of_each(dialect: str, playbook: Playbook, settings: Settings) -> Any:
+def case_of_each(dialect: str, playbook: Playbook, settings: Settings) -> Any:
+    """Opens a case for each round of a playbook that the run handed over, in the slice."""
     row, person = named(candidates, "handed"), named(customers, "owned_by")
     why = [
         (_holds(row, rule, settings), sa.literal(written(rule)[1:-1], sa.Text)) for rule in playbook.hand_over

@@ -16,7 +16,7 @@ from smr.guards.verdict import Bench
 
 MOST = 256
 """Statements that are kept; those used longest ago are let go."""
-_kept: OrderedDict[tuple[Any, ...], tuple[list[Bench], Any]] = OrderedDict()
+_kept: OrderedDict[tuple[Any, ...], tuple[Any, Any]] = OrderedDict()
 
 
 class _NeedsTheTimeError(Exception):
@@ -32,19 +32,30 @@ class _Timeless(Bench):
 
 def built_once(group: list[Bench], build: Callable[[list[Bench]], Any], alike: Hashable = "judgement") -> Any:
     """What `build` makes of these benches, from an earlier run where it is the same."""
-    key = (alike, *(_said(bench) for bench in group))
+
+    def timeless() -> Any:
+        try:
+            return build([_timeless(bench) for bench in group])
+        except _NeedsTheTimeError:
+            return None
+
+    made = _keep((alike, *(_said(bench) for bench in group)), group, timeless)
+    return build(group) if made is None else made
+
+
+def kept_for(what: tuple[Any, ...], build: Callable[[], Any]) -> Any:
+    """What `build` makes, from an earlier time where all it is made of is the same."""
+    return _keep(tuple(_told(one) for one in what), what, build)
+
+
+def _keep(key: tuple[Any, ...], what: Any, build: Callable[[], Any]) -> Any:
     if key in _kept:
         _kept.move_to_end(key)
     else:
-        try:
-            made = build([_timeless(bench) for bench in group])
-        except _NeedsTheTimeError:
-            made = None
-        _kept[key] = (group, made)  # with the benches, so that what is told by identity lives as long
+        _kept[key] = (what, build())  # with what it is made of: what is told by identity must live as long
         while len(_kept) > MOST:
             _kept.popitem(last=False)
-    _, made = _kept[key]
-    return build(group) if made is None else made
+    return _kept[key][1]
 
 
 def _timeless(bench: Bench) -> Bench:
