@@ -348,6 +348,7 @@ def _falling(kind: str, lines: Any, whom: sa.FromClause | None = None) -> sa.Sub
         sa.select(key.c.bucket, key.c.customer_id, key.c.kind, key.c.line)
         .where(key.c.kind == kind, key.c.line.in_(lines), at > SINCE, at <= UNTIL)
         .suffix_with("GROUP BY 1, 2, 3, 4", dialect="sqlite")
+        .suffix_with("ORDER BY 1, 2, 3, 4", dialect="postgresql")
     )
     return _in_slice(select, key, whom).subquery("falling")
 

@@ -30,10 +30,11 @@ def refunded(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:
     if not isinstance(bench.playbook.trigger, RunsOut | Purchased):
         return None
     line, still = named(purchases, "anchored"), named(purchases, "kept")
+    # Something is kept nearly always, and then nothing more is asked.
     return sa.and_(
         _decided_earlier(candidate, bench),
-        _exists(line, *_of_anchor(candidate, line, bench), sold(line)),
         sa.not_(_exists(still, *_of_anchor(candidate, still, bench), kept(still))),
+        _exists(line, *_of_anchor(candidate, line, bench), sold(line)),
     )
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, RowMapping
+from sqlalchemy import ColumnElement, Connection
 
 from smr import clock
 from smr.conditions import Who
@@ -121,8 +121,9 @@ def recheck(
         verdict = together.verdict(answer) if answer is not None else None
         if verdict is not None:
             verdicts[message.message_id] = verdict
-    discreet = [one.message_id for one in written if settings.is_discreet(one.channel)]
-    return verdicts | _named(connection, library, settings, discreet)
+    discreet = {channel for _, _, channel in alike if settings.is_discreet(channel)}
+    told = [one.message_id for one in written if one.channel in discreet] if discreet else []
+    return verdicts | _named(connection, library, settings, told)
 
 
 def _named(
@@ -141,8 +142,7 @@ def _rates(settings: Settings) -> list[tuple[Cap, Rate]]:
     return [(cap, rate) for cap in caps_of(settings) for rate in cap.rates]
 
 
-@dataclass(frozen=True)
-class _Answer:
+class _Answer(NamedTuple):
     """What the database says of one message: the guards' reason, whether something named beside changed,
     until when there is quiet (of the night, or after a refund), whether it sells; and the contacts that each
     rule counts, by the rule's name.
@@ -155,13 +155,15 @@ class _Answer:
     changed: bool
     quiet: int | None
     refunded_until: int | None
-    counts: RowMapping
+    counts: Mapping[str, int | None]
 
     def count(self, name: str) -> int:
         """The contacts that a rule counts."""
         return self.counts[name] or 0
 
 
+TOLD = 7
+"""Columns of what is asked before those that count contacts."""
 EVERY = "*"
 """All personal messages together."""
 SELLING = "selling"
@@ -175,12 +177,15 @@ class _Together:
 
     settings: Settings
     now: datetime
-    rules: list[tuple[Cap, Rate]] = field(init=False)
+    rules: list[tuple[Cap, Rate, str, str]] = field(init=False)
     personal: frozenset[str] = field(init=False)
     passed: Counter[tuple[tuple[int, str], str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.rules = _rates(self.settings)
+        self.rules = [
+            (cap, rate, f"prior_{number}", f"last_{number}")
+            for number, (cap, rate) in enumerate(_rates(self.settings))
+        ]
         names = self.settings.channel_names
         self.personal = frozenset(name for name in names if self.settings.is_personal(name))
 
@@ -208,12 +213,12 @@ class _Together:
             self.passed[answer.customer, SELLING] += answer.selling
 
     def _capped(self, answer: _Answer) -> Verdict | None:
-        for number, (cap, rate) in enumerate(self.rules):
-            if f"prior_{number}" not in answer.counts:
+        for cap, rate, prior, last in self.rules:
+            if prior not in answer.counts:
                 continue
             already = self.passed[answer.customer, cap.channel or EVERY]
-            if answer.count(f"prior_{number}") + already >= rate.count:
-                last_at = None if already else answer.counts[f"last_{number}"]
+            if answer.count(prior) + already >= rate.count:
+                last_at = None if already else answer.counts[last]
                 return Verdict(cap.reason, self._until(rate, last_at))
         return None
 
@@ -249,11 +254,12 @@ def _ask(connection: Connection, bench: Bench, channel: str, ids: Sequence[str])
     values = {"now": clock.seconds(bench.now), "run": 0, **bound(connection, PLACE, places(ids))}
     selling = bench.playbook.content_of(bench.step) == "selling"
     statement = _kept.statement(connection.dialect.name, bench, channel)
+    rows = connection.execute(statement, values)
+    counted = list(rows.keys())[TOLD:]
     found: dict[str, _Answer] = {}
-    for row in connection.execute(statement, values).mappings():
-        customer = (row["bucket"], row["customer_id"])
-        told = (row["reason"], bool(row["changed"]), row["quiet"], row["refunded_until"])
-        found[row["message_id"]] = _Answer(customer, channel, selling, *told, row)
+    for message_id, bucket, customer_id, reason, changed, quiet, refund, *counts in rows:
+        told = (reason, bool(changed), quiet, refund, dict(zip(counted, counts, strict=True)))
+        found[message_id] = _Answer((bucket, customer_id), channel, selling, *told)
     return found
 
 

@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smr import delivery, pipeline
-from smr.database import Database, open_passing
+from smr.database import Database, open_database, open_passing
 from smr.notation import parse_rate, parse_span
 from smr.playbook.model import Library
 from smr.report import RunReport
 from smr.settings import FilesSettings, Settings
 from smr.tables import candidates, messages, metadata
+from tests.conftest import Server
 from tests.library import library
 from tests.pipeline.test_standing import facts_between
 from tests.worlds import NOW, World, put, random_worlds
@@ -345,16 +346,39 @@ def check_customer(
 
 
 @contextmanager
-def passing_shop() -> Iterator[tuple[Database, Path]]:
+def passing_file() -> Iterator[Database]:
+    """A new SQLite database with all tables."""
     with TemporaryDirectory() as folder:
         opened = open_passing(Path(folder) / "shop.db")
         with opened.write() as connection:
             metadata.create_all(connection)
-        yield opened, Path(folder)
+        yield opened
         opened.close()
 
 
-@given(
+@contextmanager
+def passing_database(server: Server, template: str) -> Iterator[Database]:
+    """A new PostgreSQL database with all tables."""
+    name = server.create(template)
+    opened = open_database(server.url(name))
+    yield opened
+    opened.close()
+    server.drop(name)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens to a shop: people's facts, its rules, and when the robot runs (hours later each time)."""
+
+    world: World
+    said: dict[str, Any]
+    sms: dict[str, Any]
+    back: int
+    pauses: list[tuple[int, bool]]
+
+
+STORIES = st.builds(
+    Story,
     world=random_worlds(least=2, most=5),
     said=POLICIES,
     sms=SMS,
@@ -365,23 +389,36 @@ def passing_shop() -> Iterator[tuple[Database, Path]]:
         max_size=12,
     ),
 )
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_rule_of_the_policy_is_ever_broken(
-    world: World,
-    said: dict[str, Any],
-    sms: dict[str, Any],
-    back: int,
-    pauses: list[tuple[int, bool]],
-) -> None:
-    now, before = NOW - timedelta(days=back), None
-    with passing_shop() as (database, folder):
-        shop = Shop(database, folder, {"policy": said, "channels": {"sms": sms}}, BOOKS)
-        for hours, deliver in pauses:
-            put(database, facts_between(world, before, now))
+
+
+def play(story: Story, database: Database) -> None:
+    """Run and send as the story says, and check every rule for every customer."""
+    now, before = NOW - timedelta(days=story.back), None
+    with TemporaryDirectory() as folder:
+        rules = {"policy": story.said, "channels": {"sms": story.sms}}
+        shop = Shop(database, Path(folder), rules, BOOKS)
+        for hours, deliver in story.pauses:
+            put(database, facts_between(story.world, before, now))
             shop.run(now, deliver=deliver)
             before, now = now, now + timedelta(hours=hours)
         by_customer: dict[str, list[Sent]] = {}
         for customer, *rest in shop.sent("customer_id", "sent_at", "playbook", "step", "channel"):
             by_customer.setdefault(customer, []).append(Sent(*rest))
     for customer, sent in by_customer.items():
-        check_customer(said, sms, sent, world, customer)
+        check_customer(story.said, story.sms, sent, story.world, customer)
+
+
+@given(story=STORIES)
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_rule_of_the_policy_is_ever_broken_on_sqlite(story: Story) -> None:
+    with passing_file() as database:
+        play(story, database)
+
+
+@given(story=STORIES)
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_rule_of_the_policy_is_ever_broken_on_postgresql(
+    server: Server, with_tables: str, story: Story
+) -> None:
+    with passing_database(server, with_tables) as database:
+        play(story, database)
