@@ -11,7 +11,7 @@ from smr.database import Database
 from smr.playbook.model import TRIGGERS
 from smr.settings import Settings
 from smr.tables import candidates
-from tests.house.test_docs_yaml import FENCE, pages
+from tests.house.shown import shown
 from tests.library import library, read
 from tests.worlds import NOW, World, put
 
@@ -28,14 +28,8 @@ ready: {lifecycle: {}}
 """
 
 
-def shown() -> list[str]:
-    """The triggers of all pages, as they are written."""
-    found = (fence for page in pages() for fence in FENCE.finditer(page.read_text(encoding="utf-8")))
-    return [fence[2] for fence in found if fence[1].strip() == "trigger"]
-
-
 def test_every_kind_of_trigger_is_shown_and_each_that_is_shown_runs(database: Database) -> None:
-    triggers = shown()
+    triggers = shown("trigger")
     assert {key for text in triggers for key in read(text)} >= set(TRIGGERS)
     indented = [re.sub("^", "  ", text, flags=re.MULTILINE) for text in triggers]
     books = [BOOK.format(number=number, trigger=text) for number, text in enumerate(indented)]
