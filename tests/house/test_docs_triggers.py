@@ -1,17 +1,19 @@
-"""Every trigger shown in the documentation is run, not only read."""
+"""Every trigger shown in the documentation is run, not only read, and every kind and key of one is shown."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
 from smr import pipeline
 from smr.database import Database
-from smr.playbook.model import TRIGGERS
+from smr.playbook.model import TRIGGERS, Trigger
 from smr.settings import Settings
 from smr.tables import candidates
-from tests.house.shown import shown
+from tests.house.shown import models, said, shown
 from tests.library import library, read
 from tests.worlds import NOW, World, put
 
@@ -41,3 +43,10 @@ def test_every_kind_of_trigger_is_shown_and_each_that_is_shown_runs(database: Da
     pipeline.run(database, library(*books, segments=SEGMENTS), Settings(), now=NOW)
     with database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(candidates)).scalar_one() > 0
+
+
+def test_each_key_inside_a_trigger_is_shown() -> None:
+    parser: TypeAdapter[Any] = TypeAdapter(Trigger)
+    keys = {key for text in shown("trigger") for key in said(parser.validate_python(read(text)))}
+    may_be_said = {(model, name) for model in models(Trigger) for name in model.model_fields}
+    assert sorted(f"{model.__name__}.{name}" for model, name in may_be_said - keys) == []
