@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -85,9 +85,9 @@ def _run(command: list[str], environ: dict[str, str]) -> Ran:
     return Ran(seconds, cpu, 0.0, done.stdout)
 
 
-def typical(times: int, once: Callable[[], Ran]) -> Ran:
-    """Run so many times; the one with the median time, with the largest peak of all."""
-    ran = sorted((once() for _ in range(times)), key=lambda one: one.seconds)
+def typical(runs: Sequence[Ran]) -> Ran:
+    """Of several runs, the one with the median time, with the largest peak of all."""
+    ran = sorted(runs, key=lambda one: one.seconds)
     middle = ran[len(ran) // 2]
     return replace(middle, peak_mb=max(one.peak_mb for one in ran))
 

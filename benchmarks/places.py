@@ -6,6 +6,7 @@ one. The server runs with its default, durable settings.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import warnings
@@ -68,6 +69,7 @@ class SqliteFiles:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         shutil.copyfile(self._path(name), self._path(to))
+        os.sync()  # else what is timed next waits for this
         return self.url(to)
 
     def drop(self, name: str) -> None:
@@ -120,6 +122,8 @@ class PostgresServer:
         self.drop(to)
         with self._admin() as admin:
             admin.execute(f"CREATE DATABASE {to} TEMPLATE {name} STRATEGY file_copy")
+            admin.execute("CHECKPOINT")
+        os.sync()  # else what is timed next waits for this
         return self.url(to)
 
     def drop(self, name: str) -> None:

@@ -210,14 +210,16 @@ def running(bench: Bench) -> Iterator[Figure]:
     """The whole way to queued messages, by each contender."""
     form, place = bench.form, bench.place
     path = bench.rules("rules")
-    by_hand = typical(form.repeats, lambda: python([BY_HAND, place.copy(bench.today, "by_hand"), path]))
-    url_by_hand = place.url("by_hand")
     by_orm = python(["-m", "benchmarks.by_orm", place.copy(bench.today, "by_orm"), path])
     place.drop("by_orm")
     config = bench.shop("live", live=True)
-    ours = typical(form.repeats, lambda: _run(place.copy(bench.today, "ours"), config))
+    by_hand, ours = [], []
+    for _ in range(form.repeats):
+        by_hand.append(python([BY_HAND, place.copy(bench.today, "by_hand"), path]))
+        ours.append(_run(place.copy(bench.today, "ours"), config))
     again = _run(place.url("ours"), config, A_MINUTE_LATER)
-    yield from _compared(by_hand, by_orm, ours, again, url_by_hand, place.url("ours"))
+    contenders = (typical(by_hand), by_orm, typical(ours))
+    yield from _compared(*contenders, again, place.url("by_hand"), place.url("ours"))
     for name in ("by_hand", "ours"):
         place.drop(name)
 
