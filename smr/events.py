@@ -75,15 +75,15 @@ NOT_THE_CUSTOMERS = (InteractionKind.ANSWER,)
 
 
 class Reason(StrEnum):
-    """Why a message is not sent, in the order in which guards are judged."""
+    """Why a message is not sent: what is judged of one candidate, in that order, then what compares them."""
 
     PAUSED = "paused"
     EXPIRED = "expired"
-    BEFORE_PUBLICATION = "before_publication"
-    NOT_DUE = "not_due"
     REFUNDED = "refunded"
     BOUGHT_ALREADY = "bought_already"
     STOPPED = "stopped"
+    NOT_DUE = "not_due"
+    BEFORE_PUBLICATION = "before_publication"
     NOT_IN_SEGMENT = "not_in_segment"
     STEP_CONDITION = "step_condition"
     COMPLAINT_OPEN = "complaint_open"
