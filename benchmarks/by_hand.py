@@ -2,7 +2,7 @@
 
     python benchmarks/by_hand.py URL RULES.json [--evaluate REPEATS]
 
-Only the due query, rendering and a unique insert, with the best technique known for each engine: an index
+Only the due query, rendering and a unique insert, as somebody skilled would write them: an index
 range of the supplies, anti-joins on the primary key, the template's root function called directly, tuples
 through the driver on SQLite, COPY into a temporary table on PostgreSQL. One transaction per playbook, in
 the order of priority, since a cap over all playbooks must see what the earlier ones wrote.
@@ -170,12 +170,15 @@ class Sqlite:
 
     def insert(self, rows: list[Row]) -> None:
         """Unique insert, in one transaction."""
-        marks = ", ".join("?" * len(MESSAGE.split(",")))
         self._connection.execute("BEGIN IMMEDIATE")
+        self._put(rows)
+        self._connection.execute("COMMIT")
+
+    def _put(self, rows: list[Row]) -> None:
+        marks = ", ".join("?" * len(MESSAGE.split(",")))
         self._connection.executemany(
             f"INSERT INTO messages ({MESSAGE}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows
         )
-        self._connection.execute("COMMIT")
 
     def close(self) -> None:
         """Close the connection."""
@@ -213,13 +216,17 @@ class Postgresql:
 
     def insert(self, rows: list[Row]) -> None:
         """Unique insert through a temporary table, in one transaction."""
+        self._copy("fresh", "messages", MESSAGE, rows)
+        self._connection.commit()
+
+    def _copy(self, fresh: str, table: str, columns: str, rows: list[Row]) -> None:
         cursor = self._connection.cursor()
-        with cursor.copy(f"COPY fresh ({MESSAGE}) FROM STDIN") as copy:
+        with cursor.copy(f"COPY {fresh} ({columns}) FROM STDIN".encode()) as copy:
             for row in rows:
                 copy.write_row(row)
-        cursor.execute(f"INSERT INTO messages ({MESSAGE}) SELECT {MESSAGE} FROM fresh ON CONFLICT DO NOTHING")
-        cursor.execute("TRUNCATE fresh")
-        self._connection.commit()
+        insert = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {fresh} ON CONFLICT DO NOTHING"
+        cursor.execute(insert.encode())
+        cursor.execute(f"TRUNCATE {fresh}".encode())
 
     def close(self) -> None:
         """Close the connection."""

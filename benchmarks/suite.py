@@ -213,14 +213,16 @@ def running(bench: Bench) -> Iterator[Figure]:
     by_orm = python(["-m", "benchmarks.by_orm", place.copy(bench.today, "by_orm"), path])
     place.drop("by_orm")
     config = bench.shop("live", live=True)
-    by_hand, ours = [], []
+    by_hand, whole, ours = [], [], []
     for _ in range(form.repeats):
         by_hand.append(python([BY_HAND, place.copy(bench.today, "by_hand"), path]))
+        whole.append(python(["-m", "benchmarks.whole_by_hand", place.copy(bench.today, "whole"), path]))
         ours.append(_run(place.copy(bench.today, "ours"), config))
     again = _run(place.url("ours"), config, A_MINUTE_LATER)
     contenders = (typical(by_hand), by_orm, typical(ours))
     yield from _compared(*contenders, again, place.url("by_hand"), place.url("ours"))
-    for name in ("by_hand", "ours"):
+    yield from _whole_way(typical(whole), typical(ours), place.url("whole"), place.url("ours"))
+    for name in ("by_hand", "whole", "ours"):
         place.drop(name)
 
 
@@ -269,6 +271,16 @@ def _compared(
     yield Figure(
         "second run to the first", second, "", 0.1, "most", only_full=True, note=f"{again.seconds:.2f} s"
     )
+
+
+def _whole_way(by_hand: Ran, ours: Ran, url_by_hand: str, url: str) -> Iterator[Figure]:
+    """Beside the script that brings supplies up to date and writes decisions down, too."""
+    _expect(_texts(url_by_hand) == _texts(url), "the whole way by hand writes what smr writes")
+    decided = json.loads(by_hand.printed)["decided"]
+    note = f"{by_hand.times}; the day's refresh and {decided:,} decisions included"
+    yield Figure("the whole way by hand", len(_texts(url)) / by_hand.seconds, " messages/s", note=note)
+    ratio = by_hand.seconds / ours.seconds
+    yield Figure("smr to the whole way by hand", ratio, "", 0.7, only_full=True)
 
 
 INTERACTIONS = 5
@@ -369,7 +381,8 @@ def _evaluated(bench: Bench, world: World) -> str:
 def _rule(bench: Bench, name: str) -> Iterator[Figure]:
     form, url = bench.form, bench.place.url(name)
     path = bench.rules("rules")
-    hand = _told(python([BY_HAND, url, path, "--evaluate", "5"]))
+    hand = _told(python([BY_HAND, url, path, "--evaluate", "9"]))
+    whole = _told(python(["-m", "benchmarks.whole_by_hand", url, path, "--evaluate", "9"]))
     loop = _told(python(["-m", "benchmarks.by_orm", url, path, "--evaluate", str(form.sample)]))
     ours = _evaluate(url, bench.shop("live", live=True))
     whole = loop["seconds"] * form.world.customers / form.sample
@@ -379,6 +392,10 @@ def _rule(bench: Bench, name: str) -> Iterator[Figure]:
     yield Figure("one rule by smr", ours["seconds"] * 1000, " ms", note=note)
     yield Figure("ORM loop to smr", whole / ours["seconds"], "×", 300.0)
     yield Figure("smr to by hand, one rule", hand["seconds"] / ours["seconds"])
+    written = whole["seconds"]
+    yield Figure("one rule by hand, written down", written * 1000, " ms", note=f"{whole['due']:,} decisions")
+    slower = ours["seconds"] / written
+    yield Figure("  time of smr to that", slower, "×", 1.15, "most", only_full=True)
 
 
 def _growth(bench: Bench, large: str) -> Iterator[Figure]:
