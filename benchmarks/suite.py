@@ -33,7 +33,7 @@ NOW = RUN_AT.isoformat()
 A_MINUTE_LATER = (RUN_AT + timedelta(minutes=1)).isoformat()
 DERIVED_AT = "2026-11-22T01:00:00+08:00"
 IMPORTED_AT = "2026-11-23T01:00:00+08:00"
-PARTS = ("import", "run", "slices", "evaluation", "growth", "backtest", "segments", "queue")
+PARTS = ("import", "run", "slices", "rendering", "evaluation", "growth", "backtest", "segments", "queue")
 Tell = Callable[[str], None]
 BY_HAND = str(Path(__file__).with_name("by_hand.py"))
 IMPORT_BY_HAND = str(Path(__file__).with_name("import_by_hand.py"))
@@ -92,7 +92,7 @@ def measure(bench: Bench, tell: Tell) -> Iterator[Figure]:
         return
     tell(f"loading {bench.form.world.lines:,} lines")
     yield from loading(bench)
-    if "run" in parts or "slices" in parts:
+    if {"run", "slices", "rendering"} & set(parts):
         tell("importing the day's lines")
         yield from day(bench)
         if "run" in parts:
@@ -101,6 +101,9 @@ def measure(bench: Bench, tell: Tell) -> Iterator[Figure]:
         if "slices" in parts:
             tell("running by one process and by two")
             yield from slices(bench)
+        if "rendering" in parts:
+            tell("rendering")
+            yield from rendering(bench)
         bench.place.drop(bench.today)
     if "evaluation" in parts or "growth" in parts:
         yield from evaluating(bench, tell)
@@ -242,6 +245,17 @@ def slices(bench: Bench) -> Iterator[Figure]:
     yield Figure("run by two processes", shared, " s", note="smr run --slices 2")
     wanted = 1.4 if place.kind == "PostgreSQL" else None
     yield Figure("  two processes to one", alone / shared, "×", wanted, only_full=True)
+
+
+def rendering(bench: Bench) -> Iterator[Figure]:
+    """The texts of what is due, in process, beside Jinja2's own way in the same sandbox."""
+    url = bench.place.copy(bench.today, "texts")
+    ran = _told(python(["-m", "benchmarks.rendering", url, bench.shop("live", live=True), NOW]))
+    bench.place.drop("texts")
+    note = f"context, subject and body of {ran['texts']:,}, by processor time"
+    yield Figure("rendering by smr", ran["smr"], " texts/s", note=note)
+    yield Figure("rendering by Template.render", ran["plain"], " texts/s")
+    yield Figure("  smr to that", ran["smr"] / ran["plain"], "×", 1.3)
 
 
 def _run(url: str, config: str, now: str = NOW, *more: str) -> Ran:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -206,7 +207,7 @@ def _customers(fetch: Fetch) -> FromClause:
 def _customer(name: str) -> Callable[[Fetch], Getter]:
     def make(fetch: Fetch) -> Getter:
         place = fetch.column(_customers(fetch).c[name])
-        return lambda row: row[place]
+        return itemgetter(place)
 
     return make
 
@@ -256,13 +257,13 @@ def language(locale: str | None, otherwise: str) -> str:
 def _staff_name(fetch: Fetch) -> Getter:
     owner = _customers(fetch).c.staff_id
     place = fetch.column(fetch.join("staff", staff, staff.c.staff_id == owner).c.name)
-    return lambda row: row[place]
+    return itemgetter(place)
 
 
 def _store_name(fetch: Fetch) -> Getter:
     store = _customers(fetch).c.store_id
     place = fetch.column(fetch.join("store", stores, stores.c.store_id == store).c.name)
-    return lambda row: row[place]
+    return itemgetter(place)
 
 
 def _attribute(fetch: Fetch, name: str) -> Getter:
@@ -279,7 +280,7 @@ def _stage(fetch: Fetch, ladder: str) -> Getter:
     rung = stages.alias()
     open_now = sa.and_(Who.of(fetch.source).owns(rung), rung.c.ladder == ladder, rung.c.left_at.is_(None))
     place = fetch.column(fetch.join(f"stage {ladder}", rung, open_now).c.stage)
-    return lambda row: row[place]
+    return itemgetter(place)
 
 
 def _tags(fetch: Fetch) -> Getter:
@@ -474,7 +475,7 @@ def _quoted(text: str) -> str:
 
 
 MAKERS: dict[str, Callable[[Fetch], Getter]] = {
-    "customer.id": lambda fetch: lambda row: row[CUSTOMER],
+    "customer.id": lambda _fetch: itemgetter(CUSTOMER),
     "customer.name": _customer("name"),
     "customer.gender": _customer("gender"),
     "customer.birthday": _birthday,
@@ -484,7 +485,7 @@ MAKERS: dict[str, Callable[[Fetch], Getter]] = {
     "customer.staff": _staff_name,
     "customer.store": _store_name,
     "customer.tags": _tags,
-    "product.id": lambda fetch: lambda row: row[PRODUCT],
+    "product.id": lambda _fetch: itemgetter(PRODUCT),
     "product.name": _product_field("name"),
     "product.category": _product_field("category"),
     "product.price": _product_price,
@@ -497,7 +498,7 @@ MAKERS: dict[str, Callable[[Fetch], Getter]] = {
     "purchase.quantity": _quantity,
     "purchase.price": _purchase_price,
     "purchase.amount": _purchase_amount,
-    "purchase.order_id": lambda fetch: lambda row: row[ORDER],
+    "purchase.order_id": lambda _fetch: itemgetter(ORDER),
     "purchase.products": _order,
     "due.date": _due_day,
     "due.days": _due_days,

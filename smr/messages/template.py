@@ -61,7 +61,7 @@ class CompiledTemplate:
             text = "".join(first) if len(first) < FIRST_PIECES else _bounded(first, pieces)
             if len(text) > OUTPUT_LENGTH:
                 raise ValueRefused(f"the text has more than {OUTPUT_LENGTH:,} characters")
-            if self.kind != "text" or not text.isprintable():
+            if self.kind != "text" or not all(map(str.isprintable, text.split("\n"))):
                 _check_text(text, self.kind)
             return text
         except Exception as error:
