@@ -19,7 +19,10 @@ def read_by_key(connection: Connection) -> None:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
 
 
-def count_again(connection: Connection, table: sa.Table, changed: int) -> None:
-    """Tell the planner what is in a table of which this transaction changed so many rows."""
+def count_again(connection: Connection, table: sa.Table, changed: int = WORTH_IT) -> None:
+    """Tell the planner what is in a table of which so many rows were changed.
+
+    Only one transaction at a time can: what is shared by slices is counted before them.
+    """
     if connection.dialect.name == "postgresql" and changed >= WORTH_IT:
         connection.exec_driver_sql(f"ANALYZE {table.name}")

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from smr import clock
 from smr.conditions import NOW
 from smr.conditions import model as m
-from smr.database import insert_missing, insert_or_update
+from smr.database import count_again, insert_missing, insert_or_update
 from smr.playbook.model import Library
 from smr.segments.bounds import HIGH, LOW
 from smr.segments.instants import definitions, leaves, passed
@@ -118,7 +118,11 @@ def note_supplies(connection: Connection, library: Library, *, low: int, high: i
 
 
 def slices(connection: Connection, library: Library, *, now: int) -> list[Slice]:
-    """Slices for judging whoever has to be; none where nobody has."""
+    """Slices for judging whoever has to be; none where nobody has.
+
+    One in a hundred or everybody: the way to them that is best for one is bad for the other.
+    """
+    count_again(connection, unsorted_customers)
     if counted_messages(library) is not None:
         return customer_slices(connection)
     marked = sa.select(sa.func.count()).select_from(unsorted_customers)
