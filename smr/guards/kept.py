@@ -49,13 +49,13 @@ def kept_for(what: tuple[Any, ...], build: Callable[[], Any]) -> Any:
 
 
 def _keep(key: tuple[Any, ...], what: Any, build: Callable[[], Any]) -> Any:
-    if key in _kept:
-        _kept.move_to_end(key)
-    else:
-        _kept[key] = (what, build())  # with what it is made of: what is told by identity must live as long
-        while len(_kept) > MOST:
-            _kept.popitem(last=False)
-    return _kept[key][1]
+    found = _kept.pop(key, None)
+    if found is None:
+        found = (what, build())  # with what it is made of: what is told by identity must live as long
+    _kept[key] = found  # as the one used last
+    while len(_kept) > MOST:
+        _kept.popitem(last=False)
+    return found[1]
 
 
 def _timeless(bench: Bench) -> Bench:
