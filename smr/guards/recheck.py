@@ -216,7 +216,7 @@ class _Together:
         for cap, rate, prior, last in self.rules:
             if prior not in answer.counts:
                 continue
-            already = self.passed[answer.customer, cap.channel or EVERY]
+            already = self.passed.get((answer.customer, cap.channel or EVERY), 0)
             if answer.count(prior) + already >= rate.count:
                 last_at = None if already else answer.counts[last]
                 return Verdict(cap.reason, self._until(rate, last_at))

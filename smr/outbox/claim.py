@@ -85,7 +85,7 @@ def in_order(connection: Connection, channel: str, *, now: datetime, most: int) 
         if priority is None:
             break
         bound = {"channel": channel, "priority": priority, "now": now, "most": most - len(found)}
-        found += (Place(*row) for row in connection.execute(sql.in_order(), bound))
+        found += map(Place._make, connection.execute(sql.in_order(), bound))
         below = priority
     return found
 
