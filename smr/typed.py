@@ -70,7 +70,7 @@ def typed(
             _Found.read(model, content, stated)
             for stated in error.errors(include_url=False, include_input=False)
         ]
-        found = [one for one in found if not one.echoes]
+        found = [one for one in found if not one.echoes(found)]
         teller = _Teller(document, frozenset(hidden), nouns or {}, habits or {})
         return None, list(dict.fromkeys(teller.faults(found)))
 
@@ -109,10 +109,11 @@ class _Found:
             kind, stated["msg"], context, tuple(path), location[-1:] == ("[key]",), value, spot, around
         )
 
-    @property
-    def echoes(self) -> bool:
-        """Whether it only says that a list is too short since its items are wrong."""
-        return self.kind == "too_short" and isinstance(self.value, list) and len(self.value) > 0
+    def echoes(self, others: Iterable[_Found]) -> bool:
+        """Whether it only says that a list is too short since its items, told beside it, are wrong."""
+        depth = len(self.path)
+        wrong = any(other.path[:depth] == self.path and len(other.path) > depth for other in others)
+        return self.kind == "too_short" and wrong
 
 
 def _is_index(part: Any, value: Any) -> bool:
@@ -292,7 +293,8 @@ def _words(one: _Found) -> tuple[str, str, str]:
         return "type", f"expected {_SHAPES[one.kind]}, found {_kind(one.value)}", _SHAPED.get(one.kind, "")
     if one.kind in _BOUNDS:
         limit = next(iter(one.context.values()), "")
-        return "range", _BOUNDS[one.kind].format(_bound(one, limit)), ""
+        fix = one.spot.description if one.kind in ("too_short", "too_long") else ""
+        return "range", _BOUNDS[one.kind].format(_bound(one, limit)), fix
     if one.kind == "value_error":
         what, _, fix = str(one.context["error"]).partition("; ")
         return _code(one, what), what, fix
