@@ -22,7 +22,14 @@ from smr.chat import Topic, topics_of
 from smr.errors import Fault, FaultsError, OperatorError, did_you_mean
 from smr.playbook.model import Catalog, Library, Playbook, SegmentsFile
 from smr.playbook.ready import ready_ladders
-from smr.playbook.references import Names, playbook_faults, refresh_order, schedule_faults, segment_faults
+from smr.playbook.references import (
+    Names,
+    playbook_faults,
+    refresh_order,
+    role_faults,
+    schedule_faults,
+    segment_faults,
+)
 from smr.settings import Settings
 from smr.strict_yaml import Document, Steps, path_text, read_text, read_yaml
 from smr.typed import typed
@@ -95,10 +102,11 @@ class Reading:
     texts: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     segments_file: Path | None = None
+    catalog_document: Document | None = None
 
     def read(self) -> None:
         """Read everything and check it, each piece and what pieces say of each other."""
-        self._read_catalog()
+        self.catalog_document = self._read_catalog()
         segments = self._read_segments()
         names = Names(self.settings, segments)
         for path in self._playbook_files():
@@ -127,12 +135,13 @@ class Reading:
             documents=self.documents,
         )
 
-    def _read_catalog(self) -> None:
+    def _read_catalog(self) -> Document | None:
         document = self._document(_shared_file(self.folder, "catalog"), may_be_empty=True)
         if document is not None:
             found, faults = typed(Catalog, document, data=_said(document.data, 4))
             self.catalog = found or self.catalog
             self._add(faults)
+        return document
 
     def _read_segments(self) -> Document | None:
         """Read the segments; their document, where it is one."""
@@ -145,6 +154,7 @@ class Reading:
         data = _said(document.data, 1)
         found, faults = typed(SegmentsFile, document, data=data)
         self._add([*faults, *_unsaid(document, data, faults), *segment_faults(document, self.settings)])
+        self._add(role_faults(document, self.catalog_document))
         if found is not None and not self.faults:
             self.segments, self.order = found, refresh_order(document)
         return document
@@ -181,6 +191,7 @@ class Reading:
             return
         playbook, faults = typed(Playbook, document, nouns=NOUNS, habits=HABITS)
         self._add([*faults, *_unsaid(document, document.data, faults), *playbook_faults(document, names)])
+        self._add(role_faults(document, self.catalog_document))
         self._read_templates(document)
         if playbook is not None:
             self._add(schedule_faults(document, playbook))

@@ -1,4 +1,4 @@
-"""What pieces of a library say of each other: steps, segments, ladders, stages, channels, schedules.
+"""What pieces of a library say of each other: steps, segments, ladders, stages, roles, channels, schedules.
 
 In: the documents of a folder, as plain data with places. Out: faults, and the order in which segments and
 ladders are to be worked out (each after those it uses).
@@ -67,6 +67,18 @@ def playbook_faults(document: Document, names: Names) -> Iterator[Fault]:
     for number in _numbers(document, ("hand_over",)):
         yield from names.conditions(document, ("hand_over", number, "when"))
     yield from _steps(document)
+
+
+def role_faults(document: Document, catalog: Document | None) -> Iterator[Fault]:
+    """Roles that no product plays: what asks for one would never hold. Not judged without the catalog."""
+    if catalog is None:
+        return
+    known = list(_mapping(catalog, "roles"))
+    for path in document.values:
+        is_role = path[-1:] == ("role",) and path[-2:-1] != ("stage",)
+        if is_role or path == ("bundle", "prefer"):
+            value = document.value(path)
+            yield from _unknown(document, path, value, "role", known, "define it under roles in catalog.yaml")
 
 
 def schedule_faults(document: Document, playbook: Playbook) -> Iterator[Fault]:
@@ -178,11 +190,13 @@ _DEFINE = "define it in segments.yaml"
 _COMMA = "\uff0c"
 
 
-def _unknown(document: Document, path: Steps, value: Any, kind: str, known: list[str]) -> Iterator[Fault]:
+def _unknown(
+    document: Document, path: Steps, value: Any, kind: str, known: list[str], define: str = _DEFINE
+) -> Iterator[Fault]:
     for place, name in _listed(value, path):
         if name in known or not name:
             continue
-        fix = did_you_mean(name, known) or _DEFINE
+        fix = did_you_mean(name, known) or define
         if _COMMA in name:
             fix = f"between names write an ordinary , instead of the full-width {_COMMA}"
         code = "channel_unknown" if kind == "channel" else f"unknown_{kind}"
