@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from smr import clock, due, guards, segments
 from smr.almanac import almanac_of, next_anniversary, read_lunar
@@ -27,6 +27,7 @@ from smr.events import Reason
 from smr.explain.leaves import Leaf, leaves
 from smr.explain.rules import Asked, RuleView
 from smr.guards import contact, quiet_hours, stock
+from smr.guards.frequency_cap import begun, under_way
 from smr.guards.handing_over import goes_to_a_person
 from smr.guards.holdout import held_out
 from smr.playbook.model import Library, OnDate, OnFestival, Playbook, Purchased, RunsOut, Scheduled, Step
@@ -100,6 +101,8 @@ class StepView:
     last_verdict: Mapping[str, Any] | None = None
     next_at: datetime | None = None
     offer: str | None = None
+    rounds: Mapping[str, object] | None = None
+    """How many rounds the customer has had, where the playbook's own limit leaves no room for this one."""
 
 
 @dataclass(frozen=True)
@@ -270,6 +273,12 @@ class _Asking:
         if handed is not None:
             asked[Reason.HANDED_OVER] = handed
         out = held_out(candidate, playbook, self.settings)
+        limit = playbook.limits.per_customer
+        had: ColumnElement[int] = sa.literal(0)
+        is_new: ColumnElement[bool] = sa.false()
+        if limit is not None:
+            had = begun(candidate, playbook.name, self._policy().moments.since_now(limit))
+            is_new = sa.not_(under_way(candidate))
         question = sa.select(
             *(
                 candidate.c[name]
@@ -281,6 +290,8 @@ class _Asking:
             contact.channel_of(candidate, bench).label("channel"),
             quiet_hours.send_after(candidate, bench).label("waits_until"),
             (sa.false() if out is None else out).label("held_out"),
+            had.label("rounds"),
+            is_new.label("is_new_round"),
             *(blocks.label(f"blocks_{reason}") for reason, blocks in asked.items()),
         )
         views = []
@@ -299,8 +310,12 @@ class _Asking:
         key = (playbook.name, step.name, row.anchor)
         message = self._message(key)
         is_ahead = due_at is not None and clock.seconds(due_at) > reach
+        rounds = None
         if not is_ahead and message is None:
-            held, free = self._held(playbook, step, row.channel)
+            limit = playbook.limits.per_customer
+            if limit is not None and row.is_new_round and row.rounds >= limit.count:
+                rounds = {"used": row.rounds, "rate": str(limit)}
+            held, free = self._held(playbook, step, row.channel, full=rounds is not None)
             blocks, passed = blocks + held, passed + free
         return StepView(
             playbook.name,
@@ -324,15 +339,20 @@ class _Asking:
             message=message,
             last_verdict=self._last_verdict(key),
             offer=row.offer_id,
+            rounds=rounds,
             next_at=due_at if is_ahead and message is None else self._next_time(playbook, step),
         )
 
     def _held(
-        self, playbook: Playbook, step: Step, channel: str
+        self, playbook: Playbook, step: Step, channel: str, *, full: bool
     ) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
-        """The rules of the contact policy that hold back what is due on a channel, and those that do not."""
+        """The rules of the contact policy that hold back what is due on a channel, and those that do not.
+
+        `full`: the playbook's own limit does.
+        """
         selling = playbook.content_of(step) == "selling"
-        held = [rule.reason for rule in self.rules if rule.holds(channel, self.settings, selling=selling)]
+        held = [Reason.FREQUENCY_CAP] if full else []
+        held += [rule.reason for rule in self.rules if rule.holds(channel, self.settings, selling=selling)]
         free = [rule.reason for rule in self.rules if rule.reason not in held]
         return tuple(dict.fromkeys(held)), tuple(dict.fromkeys(free))
 

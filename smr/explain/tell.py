@@ -45,6 +45,7 @@ ENGLISH = {
     "sent": "message {state} on {channel}, {at}: it is not made a second time",
     "blocked": "✗ not sent: {reason} — {words}",
     "would_block": "✗ would not be sent as things stand: {reason} — {words}",
+    "rounds": "rounds of this playbook: {used} of {rate}",
     "also": "also: {reasons}",
     "passed": "passed: {reasons}",
     "held_out": "✗ not sent: held_out — {words}",
@@ -93,6 +94,7 @@ CHINESE = {
     "sent": "{channel} 上的消息状态为 {state}（{at}），不会重复生成",
     "blocked": "✗ 不发送：{reason} — {words}",
     "would_block": "✗ 按目前情况不会发送：{reason} — {words}",
+    "rounds": "本剧本近期已提醒 {used} 轮（上限 {rate}）",
     "also": "同时还有：{reasons}",
     "passed": "已通过：{reasons}",
     "held_out": "✗ 不发送：held_out — {words}",
@@ -292,6 +294,8 @@ class Teller:
             yield self.say(said, reason=first, words=reason_in(self.language, first))
             if others:
                 yield self.say("also", reasons=", ".join(others))
+            if view.rounds is not None:
+                yield self.say("rounds", **view.rounds)
         elif view.held_out:
             yield self.say("held_out", words=reason_in(self.language, "holdout"))
         else:

@@ -190,27 +190,27 @@ def full_before(
 def _rounds(playbook: str, rate: Rate, moments: Moments) -> sa.Update:
     """A round is all steps of one anchor; the steps of a round under way are not counted again."""
     row = named(candidates, "row")
-    who = Who.of(row)
     place = sa.func.dense_rank().over(
         partition_by=[row.c.bucket, row.c.customer_id], order_by=[row.c.anchor_at, row.c.anchor]
     )
-    made = named(messages, "made")
-    begun_before = (
-        sa.select(sa.func.count(made.c.anchor.distinct()))
-        .where(
-            is_contact(made, who),
-            contact_at(made) >= moments.since(rate, row),
-            made.c.playbook == playbook,
-        )
-        .correlate(row)
-        .scalar_subquery()
-    )
+    begun_before = begun(row, playbook, moments.since(rate, row))
     ranked = (
         sa.select(*(row.c[name] for name in KEY), place.label("place"), begun_before.label("before"))
         .where(is_passing(row), row.c.playbook == playbook, sa.not_(under_way(row)))
         .subquery("ranked")
     )
     return _give(ranked, sa.literal(str(Reason.FREQUENCY_CAP)), ranked.c.before + ranked.c.place > rate.count)
+
+
+def begun(row: Any, playbook: str, since: ColumnElement[int]) -> ColumnElement[int]:
+    """How many rounds of a playbook the customer was written to about since then."""
+    made = named(messages, "made")
+    return (
+        sa.select(sa.func.count(made.c.anchor.distinct()))
+        .where(is_contact(made, Who.of(row)), contact_at(made) >= since, made.c.playbook == playbook)
+        .correlate(row)
+        .scalar_subquery()
+    )
 
 
 def under_way(row: Any) -> ColumnElement[bool]:

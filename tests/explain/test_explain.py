@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from smr import pipeline
 from smr.database import Database
+from smr.events import Reason
 from smr.explain import explain, tell
 from smr.settings import Settings
+from smr.tables import messages
 from tests.library import library
 from tests.worlds import NOW, World, put
 
@@ -84,3 +91,44 @@ def test_the_next_day_of_the_calendar_is_told(database: Database) -> None:
         "solar": "2027-01-02",
         "day_off": "2026-11-28",
     }
+
+
+ROUNDS = """
+name: care
+status: live
+trigger: {purchase: {}}
+steps:
+  - {name: tip, send: 1h after purchase, message: 您好}
+  - {name: review, send: 5h after purchase, message: 请评价, useful_for: 2d}
+limits: {per_customer: 1 per 30d}
+"""
+
+
+def test_a_new_round_beyond_the_playbooks_own_limit_is_told_and_a_round_under_way_goes_on(
+    database: Database,
+) -> None:
+    """Ana heard of her first order; of the second one the run says no, and so does the explanation."""
+    world = World(now=NOW)
+    world.product("P1")
+    world.customer("ana", addresses={"wecom": "wm_ana"}, consent=True)
+    world.purchase("ana", "P1", days_ago=0.2, order_id="first")
+    world.purchase("ana", "P1", days_ago=-0.1, order_id="second")
+    put(database, world)
+    books, settings = library(ROUNDS), Settings.model_validate({"policy": {"caps": []}})
+    pipeline.run(database, books, settings, now=NOW - timedelta(hours=1))
+    later = NOW + timedelta(hours=6)
+
+    told = explain(database, books, settings, "ana", now=later)
+    pipeline.run(database, books, settings, now=later)
+
+    views = {(view.step, view.order_id): view for book in told.playbooks for view in book.steps}
+    second, under_way = views["tip", "second"], views["review", "first"]
+    assert second.blocks == (Reason.FREQUENCY_CAP,)
+    assert second.rounds == {"used": 1, "rate": "1 per 30d"}
+    assert under_way.blocks == () and under_way.rounds is None
+    chinese = list(tell(told, settings.shop.tz, "zh"))
+    assert "      本剧本近期已提醒 1 轮（上限 1 per 30d）" in chinese
+    with database.read() as connection:
+        went = connection.execute(sa.select(messages.c.step, messages.c.anchor)).all()
+    assert sorted(step for step, _ in went) == ["review", "tip"]
+    assert len({anchor for _, anchor in went}) == 1
