@@ -35,6 +35,12 @@ def topics(text: str) -> list[str]:
         "ТD",
         "别再发了！",
         "別再發了",
+        "别再给我发消息了",
+        "请勿再发",
+        "以后别给我推送了",
+        "不想收到你们的广告",
+        "再发就拉黑",
+        "please stop sending",
     ],
 )
 def test_asking_to_stop_is_heard_however_it_is_spelled(text: str) -> None:
@@ -51,6 +57,15 @@ def test_asking_to_stop_is_heard_however_it_is_spelled(text: str) -> None:
         ("nonstop shopping", []),
         ("T恤有货吗", []),
         ("要投诉，叫人工客服来", ["投诉", "找人工"]),
+        ("我想退订单，昨天那单", []),  # an order goes back; nobody asked to be left alone
+        ("放心，我不会退订的", []),
+        ("先别发了，我改个地址", []),
+        ("这次别再发错了", []),
+        ("纸箱有破损", ["投诉"]),
+        ("包得很好，没有破损", []),
+        ("臉上起紅疹，有点痒", ["皮肤问题"]),
+        ("有没有人工", ["找人工"]),
+        ("想送朋友，啥价", ["询价", "送礼"]),
         ("", []),
         ("😀😀", []),
     ],
