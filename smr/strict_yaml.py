@@ -43,6 +43,8 @@ Mark = Any
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FULL_WIDTH_COLON = "\uff1a"
 _IN_BRACES = re.compile(r"\{[^{}'\"]*" + _FULL_WIDTH_COLON)
+_AFTER_KEY = re.compile(r"\s*(?:- +)*\w[\w-]*" + _FULL_WIDTH_COLON)
+_NO_SPACE = re.compile(r"\s*(?:- +)*[a-z_]+:(?=[^\s/])")
 _NULLS = frozenset({"", "~", "null"})
 
 
@@ -254,7 +256,7 @@ class _Builder:
         if not isinstance(self.root, dict):
             line, column = self.values[()]
             kind = "a list" if isinstance(self.root, list) else "a text"
-            fix = "write keys and values, such as name: refill" + self.full_width(line)
+            fix = "write keys and values, such as name: refill" + self.colon_hint(line)
             raise FaultsError([Fault(self.file, line, column, "", "not_mapping", f"the file is {kind}", fix)])
         return self.root
 
@@ -402,16 +404,20 @@ class _Builder:
         opened = error.context_mark
         if opened is not None and mark is not None and opened.line != mark.line and "never" in what:
             what += f" (it opens in line {opened.line + 1})"
-        return self.fault(mark, "yaml_syntax", what, fix + self.full_width(mark.line + 1 if mark else 0))
+        return self.fault(mark, "yaml_syntax", what, fix + self.colon_hint(mark.line + 1 if mark else 0))
 
-    def full_width(self, line: int) -> str:
-        """A hint where the line, or the one before, has a full-width colon alone, or one inside { }."""
+    def colon_hint(self, line: int) -> str:
+        """A hint where the line, or the one before, has a full-width colon after its key, alone, or inside
+        { }; or no space after a key's colon.
+        """
         for number in (line, line - 1):
             text = self.lines[number - 1] if 0 < number <= len(self.lines) else ""
             lone = ": " not in text and not text.endswith(":")
-            if _FULL_WIDTH_COLON in text and (lone or _IN_BRACES.search(text)):
+            if _FULL_WIDTH_COLON in text and (lone or _IN_BRACES.search(text) or _AFTER_KEY.match(text)):
                 fix = f"write an ordinary : and a space instead of the full-width {_FULL_WIDTH_COLON}"
                 return f"; in line {number} {fix}"
+            if _NO_SPACE.match(text):
+                return f"; in line {number} there is no space after the :"
         return ""
 
     def fault(self, mark: Mark, code: str, what: str, fix: str) -> Fault:
