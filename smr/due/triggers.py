@@ -530,8 +530,8 @@ def _has_day(wanted: DateOf, day: date, today: Today) -> tuple[sa.Table, ColumnE
     if wanted.field == "first_purchase":
         years = range(1, 30) if wanted.every == "year" else range(1)
         begun = sa.type_coerce(buyers.c.first_purchased_at, sa.BigInteger)
-        spans = [_day_span(day, back, today) for back in years]
-        return buyers, sa.or_(*(begun.between(first, last) for first, last in spans))
+        spans = [_span(then, today) for back in years for then in _kept_on(day, day.year - back)]
+        return buyers, sa.or_(sa.false(), *(begun.between(first, last) for first, last in spans))
     return customers, _has_solar_day(wanted, day)
 
 
@@ -572,12 +572,13 @@ def _lunar_days_before(lunar: LunarDate | None, kept: tuple[str, ...]) -> Iterat
                 yield found
 
 
-def _day_span(day: date, back: int, today: Today) -> tuple[int, int]:
-    year = day.year - back
-    then = (
-        date(year, 2, 28) if (day.month, day.day) == (2, 29) and not _leap(year) else day.replace(year=year)
-    )
-    return _span(then, today)
+def _kept_on(day: date, year: int) -> Iterator[date]:
+    """The days of a year whose anniversary is kept on that day; there may be none, and on a 28th two."""
+    leap_day = (day.month, day.day) == (2, 29)
+    if not leap_day or _leap(year):
+        yield day.replace(year=year)
+    if (day.month, day.day) == (2, 28) and _leap(year) and not _leap(day.year):
+        yield date(year, 2, 29)
 
 
 def _span(day: date, today: Today) -> tuple[int, int]:

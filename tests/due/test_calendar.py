@@ -95,6 +95,25 @@ def test_an_anniversary_of_the_first_purchase_may_be_kept_by_the_lunar_calendar(
     assert set(found(database, shop, "2026-09-25")) == {"小林"}
 
 
+@pytest.mark.parametrize(
+    ("day", "whose"),
+    [
+        ("2027-02-28", {"小林", "阿梅"}),  # no 29th in that year: 阿梅 keeps the day before
+        ("2027-03-01", set()),
+        ("2028-02-28", {"小林", "老周"}),
+        ("2028-02-29", {"阿梅"}),  # 老周 had his the day before, and has it once
+    ],
+)
+def test_a_first_purchase_on_a_leap_day_is_kept_once_in_each_year(
+    database: Database, day: str, whose: set[str]
+) -> None:
+    world = people(小林=(None, None), 阿梅=(None, None), 老周=(None, None))
+    for name, bought in (("小林", "2024-02-28"), ("阿梅", "2024-02-29"), ("老周", "2027-02-28")):
+        world.purchase(name, "P1", days_ago=days_before_now(bought))
+    put(database, world)
+    assert set(found(database, book("{date: {field: first_purchase}}"), day)) == whose
+
+
 def test_a_lunar_date_of_an_attribute_is_kept_too(database: Database) -> None:
     world = World()
     for name, day in (("小林", "2015-07-07"), ("Ana", "2015-07-08")):
