@@ -6,6 +6,7 @@ not exist or not for this trigger, texts too long for a channel, what would fail
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -23,6 +24,8 @@ from smr.playbook.model import TRIGGERS, GaveBack, Library, OnProduct, Playbook,
 from smr.settings import Settings
 
 TOO_LONG = "message_too_long"
+FULL_WIDTH_BRACES = "full_width_braces"
+FULL_WIDTH = re.compile(r"｛[｛%％]|[｝%％]｝")
 SENSITIVE = "sensitive_named"
 TELLING = ("product.name", "product.category", "offer.name", "purchase.products", "bundle")
 """Names that tell what somebody bought."""
@@ -77,6 +80,7 @@ class _Check:
             if not any(not fault.warning for fault in names):
                 yield from self.trial(source, template)
             yield from self.sensitive(source, template)
+            yield from self.full_width(source)
             if source.path[2] in {"message", "template"}:
                 yield from self.length(source, template)
 
@@ -92,6 +96,15 @@ class _Check:
                 what = f"some customers have no {path}: the message would not be sent to them"
                 fix = f'add a default: {{{{ {path} | default("{self.instead(path)}") }}}}'
                 yield self.fault(source, line, VARIABLE, what, fix, warning=True, word=path)
+
+    def full_width(self, source: Source) -> Iterator[Fault]:
+        """Of braces as a Chinese keyboard writes them: customers would read the name of the variable."""
+        for number, line in enumerate(source.text.splitlines(), 1):
+            found = FULL_WIDTH.search(line)
+            if found:
+                what = f"{found[0]} is text, and is sent as it stands"
+                fix = "write ordinary braces: {{ customer.name }}, {% if … %}"
+                yield self.fault(source, number, FULL_WIDTH_BRACES, what, fix, warning=True, word=found[0])
 
     def instead(self, path: str) -> str:
         """What might stand where a customer has no such value."""

@@ -235,3 +235,13 @@ def test_every_name_has_an_example_that_can_be_rendered() -> None:
 def test_a_hint_finds_names_and_ladders() -> None:
     assert hint("customer.stage.lifecicle", ["lifecycle"]) == "did you mean 'customer.stage.lifecycle'?"
     assert hint("due").startswith("name one of its parts: due.date")
+
+
+@pytest.mark.parametrize("text", ["｛｛ customer.name ｝｝，您好", "｛% if language == 'zh' %｝您好"])
+def test_braces_of_a_chinese_keyboard_are_told_since_customers_would_read_them(
+    tmp_path: Path, text: str
+) -> None:
+    (fault,) = of_message(tmp_path, text)
+    assert (fault.code, fault.warning) == ("full_width_braces", True)
+    assert "is text, and is sent as it stands" in fault.what
+    assert of_message(tmp_path, "今天上新｛限量｝") == []
