@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from smr import clock
 from smr.due import AskedDay, Rhythm
+from smr.events import Reason
 from smr.explain.ask import Explanation, PlaybookView, StepView, SupplyView
 from smr.explain.leaves import Leaf
 from smr.explain.rules import RuleView
@@ -29,10 +30,12 @@ ENGLISH = {
     "and": ", ",
     "frequency_cap": "{used} of {rate}",
     "too_soon": "gap {gap} (last {last_at}, over {free_at})",
+    "too_soon_never": "gap {gap} (nothing sent yet)",
     "fatigue": "{unanswered} without an answer (from {after}: {used} of {rate})",
     "content_mix": "{selling} of {all} within {within} sell (at most {share})",
     "refund_open": "gave something back: left in peace until {until}",
     "on_channel": "by {channel} {said}",
+    "on_all": "in all {said}",
     "playbook": "{title} ({name}) [{status}]",
     "who": "who",
     "when": "when, step {step}",
@@ -78,10 +81,12 @@ CHINESE = {
     "and": "，",
     "frequency_cap": "{used} 次（上限 {rate}）",
     "too_soon": "间隔 {gap}（上一条 {last_at}，{free_at} 起可再发）",
+    "too_soon_never": "间隔 {gap}（还没发过）",
     "fatigue": "连续 {unanswered} 条未回应（满 {after} 条后降为 {rate}，已用 {used} 次）",
     "content_mix": "{within} 内 {all} 条中 {selling} 条促销（最多 {share}）",
     "refund_open": "刚退过款，{until} 前不打扰",
     "on_channel": "{channel} {said}",
+    "on_all": "合计 {said}",
     "playbook": "{title}（{name}）[{status}]",
     "who": "人群条件",
     "when": "步骤 {step} 的条件",
@@ -180,8 +185,11 @@ class Teller:
     def rule(self, rule: RuleView) -> str:
         """How much of one rule is used."""
         figures = {name: self.figure(value) for name, value in rule.figures.items()}
-        said = self.say(str(rule.reason), **figures)
-        return said if rule.channel is None else self.say("on_channel", channel=rule.channel, said=said)
+        never = rule.reason is Reason.TOO_SOON and rule.figures["last_at"] is None
+        said = self.say(f"{rule.reason}_never" if never else str(rule.reason), **figures)
+        if rule.channel is not None:
+            return self.say("on_channel", channel=rule.channel, said=said)
+        return self.say("on_all", said=said) if rule.reason is Reason.FREQUENCY_CAP else said
 
     def figure(self, value: object) -> str:
         """A figure of a rule; what never was is none."""

@@ -132,3 +132,19 @@ def test_a_new_round_beyond_the_playbooks_own_limit_is_told_and_a_round_under_wa
         went = connection.execute(sa.select(messages.c.step, messages.c.anchor)).all()
     assert sorted(step for step, _ in went) == ["review", "tip"]
     assert len({anchor for _, anchor in went}) == 1
+
+
+def test_whoever_was_never_written_to_has_no_last_message_to_wait_after(database: Database) -> None:
+    """A cap of one channel and one over all stand apart, and a gap after nothing is no gap."""
+    world = World(now=NOW)
+    world.customer("ana")
+    put(database, world)
+    said = {"policy": {"caps": ["1 per day"], "gap": "20h"}, "channels": {"sms": {"cap": "2 per month"}}}
+    settings = Settings.model_validate(said)
+    told = explain(database, library(CARE), settings, "ana", now=NOW)
+
+    lines = {language: list(tell(told, settings.shop.tz, language))[2].strip() for language in ("en", "zh")}
+    assert lines == {
+        "en": "written to so far: by sms 0 of 2 per month, gap 20h (nothing sent yet), in all 0 of 1 per 1d",
+        "zh": "近期已触达：sms 0 次（上限 2 per month），间隔 20h（还没发过），合计 0 次（上限 1 per 1d）",
+    }
