@@ -41,8 +41,18 @@ def known_cuts(connection: Connection) -> dict[tuple[str, int], int]:
 
 
 def uses_scores(library: Library) -> bool:
-    """Whether any definition asks for a score."""
-    return any(isinstance(leaf, m.Rfm) for condition in definitions(library) for leaf in leaves(condition))
+    """Whether any definition, or a playbook by itself, asks for a score."""
+    asked = (*definitions(library), *_of_playbooks(library))
+    return any(isinstance(leaf, m.Rfm) for condition in asked for leaf in leaves(condition))
+
+
+def _of_playbooks(library: Library) -> Iterator[m.Part]:
+    """The conditions that stand in playbooks themselves."""
+    for playbook in library.playbooks:
+        stops = (getattr(stop, "where", None) for stop in playbook.stop_when)
+        rules = (rule.when for rule in playbook.hand_over)
+        said = (playbook.who, *(step.when for step in playbook.steps), *stops, *rules)
+        yield from (condition for condition in said if condition is not None)
 
 
 def cut_now(connection: Connection, library: Library, settings: Settings, *, now: int) -> bool:

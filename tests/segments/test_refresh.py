@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
-from smr import clock, segments
+from smr import clock, pipeline, segments
 from smr.database import Database
 from smr.settings import Settings
-from smr.tables import changed_customers, members, stages
+from smr.tables import changed_customers, members, messages, stages
 from tests.library import library
 from tests.worlds import NOW, World, put
 
@@ -96,3 +97,32 @@ def test_a_ladder_may_use_a_segment_and_whoever_fits_no_rung_stands_nowhere(data
     assert stage(database, "ben") == []
     refresh(database, days=11)
     assert stage(database, "ana") == ["asleep"]
+
+
+OFTEN = "{rfm: {frequency: {at_least: 3}}}"
+
+
+@pytest.mark.parametrize(
+    ("said", "written_to"),
+    [
+        (f"who: {OFTEN}", {"ana"}),
+        (f"stop_when: [{{where: {OFTEN}}}]", {"ben"}),
+        (f"hand_over: {{when: {OFTEN}}}", {"ben"}),
+    ],
+)
+def test_scores_that_only_a_playbook_asks_for_are_cut_too(
+    database: Database, said: str, written_to: set[str]
+) -> None:
+    """Ana bought three times, Ben once; no segment asks how they score."""
+    world = World(now=NOW)
+    for name, days in (("ana", (0.1, 40, 80)), ("ben", (0.1,))):
+        world.customer(name, addresses={"wecom": name}, consent=True)
+        for ago in days:
+            world.purchase(name, "P1", days_ago=ago)
+    put(database, world)
+    steps = "steps: [{name: tip, send: 1h after purchase, message: 您好, useful_for: 1d}]"
+    book = f"name: care\nstatus: live\ntrigger: {{purchase: {{}}}}\n{said}\n{steps}\n"
+    known = library(book, segments="rfm: {frequency: [2, 3, 5, 8]}")
+    pipeline.run(database, known, Settings(), now=NOW)
+    with database.read() as connection:
+        assert set(connection.execute(sa.select(messages.c.customer_id)).scalars()) == written_to
