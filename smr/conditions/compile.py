@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement
 from smr.conditions import model as m
 from smr.conditions.contact import may_reach
 from smr.conditions.purchases import NOW, Who, kept_quantity, of_goods, purchased, refunded_amount
-from smr.conditions.scores import scores_hold
+from smr.conditions.scores import scores_hold, scores_told
 from smr.currency import decimals
 from smr.events import COUNTED
 from smr.settings import Settings
@@ -389,6 +389,11 @@ def _(condition: m.Did, who: Who, settings: Settings) -> ColumnElement[bool]:
 def _often(count: ColumnElement[Any], least: int | None, most: int | None) -> ColumnElement[bool]:
     """Whether a count lies within bounds; at least once where there are none."""
     return bounded(count, 1 if least is None and most is None else least, most)
+
+
+@value.register
+def _(condition: m.Rfm, who: Who, settings: Settings) -> ColumnElement[Any]:
+    return scores_told(condition.rfm, who, settings)
 
 
 @holds.register

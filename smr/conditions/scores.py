@@ -39,9 +39,7 @@ def measure(name: str, who: Who, settings: Settings) -> ColumnElement[Any]:
 
 def scores_hold(wanted: m.Scores, who: Who, settings: Settings) -> ColumnElement[bool]:
     """Whether all named scores lie within their bounds."""
-    buyer = named(buyers, "scorable")
-    bought = sa.select(sa.literal(1)).select_from(buyer).where(who.owns(buyer)).exists()
-    found: list[ColumnElement[bool]] = [bought]
+    found: list[ColumnElement[bool]] = [_bought(who)]
     for name in MEASURES:
         bounds: m.Score | None = getattr(wanted, name)
         if bounds is None:
@@ -51,6 +49,22 @@ def scores_hold(wanted: m.Scores, who: Who, settings: Settings) -> ColumnElement
         if bounds.at_most is not None and bounds.at_most < BEST:
             found.append(sa.not_(_reaches(name, bounds.at_most + 1, who, settings)))
     return sa.and_(*found)
+
+
+def scores_told(wanted: m.Scores, who: Who, settings: Settings) -> ColumnElement[Any]:
+    """The scores that are asked for, as people read them; NULL for whoever never bought."""
+    told: Any = sa.literal("")
+    names = [name for name in MEASURES if getattr(wanted, name) is not None]
+    for number, name in enumerate(names):
+        points = [sa.case((_reaches(name, score, who, settings), 1), else_=0) for score in range(2, BEST + 1)]
+        score = sa.cast(sum(points, start=sa.literal(1)), sa.Text)
+        told = told + sa.literal(f"{', ' if number else ''}{name} ") + score
+    return sa.case((_bought(who), told), else_=sa.null())
+
+
+def _bought(who: Who) -> ColumnElement[bool]:
+    buyer = named(buyers, "scorable")
+    return sa.select(sa.literal(1)).select_from(buyer).where(who.owns(buyer)).exists()
 
 
 def _reaches(name: str, score: int, who: Who, settings: Settings) -> ColumnElement[bool]:

@@ -148,3 +148,24 @@ def test_whoever_was_never_written_to_has_no_last_message_to_wait_after(database
         "en": "written to so far: by sms 0 of 2 per month, gap 20h (nothing sent yet), in all 0 of 1 per 1d",
         "zh": "近期已触达：sms 0 次（上限 2 per month），间隔 20h（还没发过），合计 0 次（上限 1 per 1d）",
     }
+
+
+def test_scores_are_told_beside_the_condition_that_asks_for_them(database: Database) -> None:
+    """Ana bought three times, ten days ago at last; Ben never did and has no scores."""
+    world = World(now=NOW)
+    world.customer("ana")
+    world.customer("ben")
+    for days in (10, 100, 200):
+        world.purchase("ana", "P1", days_ago=days)
+    put(database, world)
+    cuts = "rfm: {recency: [365d, 180d, 90d, 30d], frequency: [2, 3, 5, 8]}"
+    book = CARE.replace("{orders: {at_least: 1}}", "{rfm: {recency: {at_least: 4}, frequency: {at_most: 2}}}")
+    known = library(book, segments=cuts)
+    pipeline.run(database, known, Settings(), now=NOW)
+
+    def told(who: str) -> tuple[bool, object]:
+        (leaf,) = explain(database, known, Settings(), who, now=NOW).playbooks[0].who
+        return leaf.holds, leaf.value
+
+    assert told("ana") == (False, "recency 5, frequency 3")
+    assert told("ben") == (False, None)
