@@ -61,10 +61,17 @@ EVENTS: dict[type, str] = {
 """What is known only when it happens, by the trigger that waits for it."""
 
 
+NAMES = frozenset({"category", "product", "tag", "staff", "store", "substitutes"})
+"""Keys under which names stand, one or a list."""
+_COMMA = "\uff0c"
+
+
 def lint(library: Library, settings: Settings) -> list[Fault]:
     """Warnings about a library, by file and place."""
     found = list(_of_settings(library, settings))
     found += _of_segments(library)
+    for document in library.documents.values():
+        found += _commas(document)
     for playbook in library.playbooks:
         found += Lint(library, settings, playbook).warnings()
     return sorted(found)
@@ -458,6 +465,17 @@ def _of_segments(library: Library) -> Iterator[Fault]:
         for number, rung in enumerate(rungs):
             yield from _doubts(document, ("ladders", name, number, "where"), rung.where)
             yield from _hidden(document, name, rungs, number)
+
+
+def _commas(document: Document) -> Iterator[Fault]:
+    """Of several names that a Chinese comma makes one of, which nothing and nobody is called."""
+    for path in document.values:
+        key = next((part for part in reversed(path) if isinstance(part, str)), "")
+        said = document.value(path)
+        if key in NAMES and isinstance(said, str) and _COMMA in said:
+            what = f"{said!r} is one name with a full-width {_COMMA} in it"
+            fix = "write a list with ordinary commas: [one, another]"
+            yield document.fault(path, "full_width_comma", what, fix, warning=True)
 
 
 def _hidden(document: Document, ladder: str, rungs: tuple[Rung, ...], number: int) -> Iterator[Fault]:
