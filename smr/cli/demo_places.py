@@ -39,6 +39,8 @@ def refuse_other_shops(shop: Shop, one_of_them: str) -> None:
 def program() -> str:
     """How this program was called, for commands to paste."""
     called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{Path(sys.executable).name} -m smr"
     if shutil.which("smr") == str(called.absolute()):
         return "smr"
     try:

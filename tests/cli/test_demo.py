@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from smr.cli.app import app
 from smr.cli.demo import DATA, set_up
+from smr.cli.demo_places import program
 from smr.database import open_database
 from smr.database.migrate import ensure_current
 from smr.errors import OperatorError
@@ -119,3 +120,10 @@ def test_the_readme_shows_what_the_demo_prints(tmp_path: Path, monkeypatch: pyte
     for page in ("README.md", "README.zh-CN.md"):
         shown = (ROOT / page).read_text(encoding="utf-8").split("```\nReal purchases")[1].split("```")[0]
         assert [line for line in ("Real purchases" + shown).splitlines() if line not in printed] == [], page
+
+
+def test_whoever_calls_the_module_is_given_commands_that_can_be_pasted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", [str(ROOT / "smr" / "__main__.py"), "demo"])
+    assert program().endswith(" -m smr")
