@@ -7,7 +7,7 @@ from datetime import timedelta
 import typer
 
 from smr import clock
-from smr.cli.import_ import WITH_REFUSED_ROWS, Files, FormatOption, show
+from smr.cli.import_ import Files, FormatOption, end, show
 from smr.cli.say import bar
 from smr.cli.shop import ConfigOption, JsonOption, NowOption, open_shop
 from smr.errors import OperatorError
@@ -56,5 +56,4 @@ def import_candidates(
     with shop.database.write() as connection:
         forget_given(connection, before=clock.seconds(at - KEPT))
     show(report, as_json=as_json)
-    if report.refused:
-        raise typer.Exit(WITH_REFUSED_ROWS)
+    end(report)

@@ -84,6 +84,13 @@ def import_facts(
                 listener=listener,
             )
     show(report, as_json=as_json)
+    end(report)
+
+
+def end(report: ImportReport) -> None:
+    """The exit code: 2 where a file was refused whole, 3 where rows were."""
+    if report.refused_files:
+        raise OperatorError("\n".join(report.refused_files))
     if report.refused:
         raise typer.Exit(WITH_REFUSED_ROWS)
 
@@ -124,4 +131,5 @@ def show(report: ImportReport, *, as_json: bool) -> None:
 def plain(report: ImportReport) -> dict[str, Any]:
     """The report for machines."""
     totals = {name: getattr(report, name) for name in ("rows", "new", "completed", "unchanged", "refused")}
-    return {"kind": report.kind, **totals, "sources": [asdict(source) for source in report.sources]}
+    sources = [asdict(source) for source in report.sources]
+    return {"kind": report.kind, **totals, "sources": sources, "refused_files": list(report.refused_files)}

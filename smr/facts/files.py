@@ -52,8 +52,8 @@ def import_files(
     """Import files of one kind of fact, one after the other, each whole or (mostly bad) not at all.
 
     `format_` is csv, jsonl or parquet; without it a file's suffix tells. `listener` listens to
-    chat; `steps` are those that candidates may be of. Raises OperatorError or FaultsError for a file that
-    cannot be imported; files before it stay imported (again would change nothing).
+    chat; `steps` are those that candidates may be of. A file that cannot be imported is named in the report
+    and keeps none of the others out. Raises OperatorError or FaultsError where none could be imported.
     """
     kind_named(kind)
     files = [Path(path) for path in paths]
@@ -63,16 +63,23 @@ def import_files(
             check_file(path)
     encoding = _encoding(settings)
     mappings = {str(name): columns for name, columns in settings.imports.columns.items()}
-    reports = []
+    reports, refused = [], []
     for path, form in zip(files, formats, strict=True):
-        with _open(path, form, encoding) as reader:
-            source = Source(kind, reader.name, reader, mappings.get(kind, {}))
-            reports.append(
-                import_from(
-                    database, settings, source, now=now, progress=progress, listener=listener, steps=steps
+        try:
+            with _open(path, form, encoding) as reader:
+                source = Source(kind, reader.name, reader, mappings.get(kind, {}))
+                reports.append(
+                    import_from(
+                        database, settings, source, now=now, progress=progress, listener=listener, steps=steps
+                    )
                 )
-            )
-    return ImportReport(kind, tuple(reports))
+        except OperatorError as error:
+            if len(files) == 1:
+                raise
+            refused.append(str(error))
+    if refused and not reports:
+        raise OperatorError("\n".join(refused))
+    return ImportReport(kind, tuple(reports), tuple(refused))
 
 
 def _format(path: Path, stated: str | None) -> str:

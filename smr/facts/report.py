@@ -38,10 +38,11 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """All files of one command."""
+    """All files of one command; `refused_files` says of each that was refused whole why."""
 
     kind: str
     sources: tuple[SourceReport, ...]
+    refused_files: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

@@ -61,6 +61,31 @@ def test_refused_rows_make_exit_code_3_and_a_file(folder: Path) -> None:
     assert kept[1].startswith('"10","number","quantity: ')
 
 
+def test_a_file_refused_whole_keeps_none_of_the_others_out(folder: Path) -> None:
+    (folder / "returns.csv").write_text(HEADER + "ben,tea,drinks,-1,1,2026-03-01,B-1\n")
+    (folder / "wrong.csv").write_text("nothing,of,ours\n1,2,3\n")
+
+    done = smr(folder, "import", "purchases", "returns.csv", "sales.csv", "wrong.csv")
+    again = smr(folder, "import", "purchases", "returns.csv", "sales.csv", "--json")
+
+    assert done.returncode == again.returncode == 2
+    assert done.stdout.splitlines()[1].split() == ["sales.csv", "1", "1", "0", "0", "0"]
+    assert "returns.csv: 1 of 1 rows are bad" in done.stderr
+    assert "wrong.csv:1 → there is no column 'customer_id'" in done.stderr
+    told = json.loads(again.stdout)
+    assert told["unchanged"] == 1
+    assert [why.split(":")[0] for why in told["refused_files"]] == ["returns.csv"]
+
+
+def test_where_every_file_is_refused_nothing_is_reported_but_why(folder: Path) -> None:
+    (folder / "returns.csv").write_text(HEADER + "ben,tea,drinks,-1,1,2026-03-01,B-1\n")
+
+    done = smr(folder, "import", "purchases", "returns.csv", "returns.csv")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("returns.csv: 1 of 1 rows are bad") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
