@@ -20,7 +20,7 @@ from smr.conditions.purchases import Who
 from smr.due.chance import chance_sql
 from smr.due.projection import Figures, chance_to_follow, nth_purchase
 from smr.due.rhythms import FADING, MILLION, VISIT, days_bought, measured
-from smr.tables import BUCKETS, customers, days_ahead, learned, odds, rhythms
+from smr.tables import BUCKETS, buyers, customers, days_ahead, learned, odds, rhythms
 
 CUTS = (0.4, 0.8, 1.5, 3.0, 6.0)
 """Usual gaps since the last order; between them lie the steps 0 to 5, and step 6 is not known."""
@@ -51,9 +51,8 @@ def count_days(connection: Connection) -> None:
 
 def visit_factors(connection: Connection, kind: str, *, week: int, offset: int) -> dict[int, float] | None:
     """The factor of each step, as known when the week began; None where nothing it rests on changed."""
-    total = connection.execute(sa.select(sa.func.count()).select_from(customers)).scalar_one()
-    sampled = min(BUCKETS, math.ceil(BUCKETS * SAMPLE / max(total, 1)))
-    bound = {"sampled": sampled, "week": week, "offset": offset}
+    began = week * clock.DAY - offset
+    bound = {"sampled": _buckets_sampled(connection, began), "week": week, "offset": offset}
     seen = _seen(connection, kind, bound)
     mark = sa.and_(odds.c.kind == kind, odds.c.what == "sampled")
     if connection.execute(sa.select(odds.c.share).where(mark)).scalar_one_or_none() == seen:
@@ -62,7 +61,7 @@ def visit_factors(connection: Connection, kind: str, *, week: int, offset: int) 
     connection.execute(sa.insert(odds), [{"kind": kind, "what": "sampled", "step": 0, "share": seen}])
     count_days(connection)
     # What was known when the week began: no fact since then.
-    bound["now"] = week * clock.DAY - offset - 1
+    bound["now"] = began - 1
     found = {row.step: row for row in connection.execute(_counted(connection.dialect.name, kind), bound)}
     return {
         step: round((found[step].came / MILLION + LEANS) / (found[step].expected / MILLION + LEANS), 2)
@@ -70,6 +69,16 @@ def visit_factors(connection: Connection, kind: str, *, week: int, offset: int) 
         else 1.0
         for step in range(UNKNOWN + 1)
     }
+
+
+def _buckets_sampled(connection: Connection, began: int) -> int:
+    """How many buckets hold the sample, by who had bought when the week began.
+
+    Trap: counted by today's customers, the sample, and so what is learned, changes with everyone who comes.
+    """
+    known = sa.type_coerce(buyers.c.first_purchased_at, sa.BigInteger) < began
+    total = connection.execute(sa.select(sa.func.count()).select_from(buyers).where(known)).scalar_one()
+    return min(BUCKETS, math.ceil(BUCKETS * SAMPLE / max(total, 1)))
 
 
 def _seen(connection: Connection, kind: str, bound: dict[str, int]) -> float:

@@ -15,6 +15,7 @@ from hypothesis.strategies import floats, randoms
 
 from smr import clock, pipeline
 from smr.database import Database
+from smr.due import visits
 from smr.due.chance import bought_by, chance, chance_sql
 from smr.due.visits import CUTS
 from smr.playbook.model import Library
@@ -153,6 +154,29 @@ def test_what_the_shop_learns_changes_once_a_week(database: Database, shop: Worl
     run(database, known, days=7)
     with database.read() as connection:
         assert connection.execute(sa.select(learned).order_by(learned.c.line)).all() != before
+
+
+def test_newcomers_change_nothing_of_what_was_learned_before_they_came(
+    database: Database, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "SAMPLE", 10)
+    put(database, shop)
+    known = library(catalog=LEARNING)
+    run(database, known)
+    before = all_odds(database)
+    newcomers = World()
+    for number in range(20):
+        newcomers.customer(f"new{number}")
+        newcomers.purchase(f"new{number}", "fish", days_ago=0)
+    put(database, newcomers)
+    run(database, known, days=0.1)
+    assert all_odds(database) == before
+
+
+def all_odds(database: Database) -> list[Any]:
+    """What is known of the shop as a whole."""
+    with database.read() as connection:
+        return list(connection.execute(sa.select(odds).order_by(odds.c.kind, odds.c.what, odds.c.step)))
 
 
 @settings(max_examples=many(80), deadline=None)
