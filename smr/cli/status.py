@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from smr import clock
 from smr.cli.say import facts, give_json
 from smr.cli.shop import ConfigOption, JsonOption, NowOption, Shop, open_shop
 from smr.errors import FaultsError, OperatorError
@@ -106,12 +107,19 @@ def _runs(shop: Shop, found: Status) -> Table | Text:
     return table
 
 
+def _age(seconds: int) -> str:
+    """A time span in the unit in which people would say it."""
+    if seconds < 2 * 3_600:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3_600} h" if seconds < 2 * clock.DAY else f"{seconds // clock.DAY:,} days"
+
+
 def _backlog(found: Status) -> Table | Text:
     if not found.backlog:
         return Text("\nNothing waits to be sent.")
     table = _table("channel", "waiting", "due", "oldest due", "unknown")
     for one in found.backlog:
-        oldest = f"{one.oldest_seconds // 60} min" if one.due else "-"
+        oldest = _age(one.oldest_seconds) if one.due else "-"
         _row(table, one.channel, f"{one.queued:,}", f"{one.due:,}", oldest, f"{one.unknown:,}")
     return table
 

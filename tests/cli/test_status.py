@@ -46,6 +46,15 @@ def test_a_new_shop_has_nothing_wrong_and_says_what_to_do(smr: Smr) -> None:
     assert json.loads(smr("status", "--json").stdout)["well"] is True
 
 
+@pytest.mark.parametrize(("hours", "told"), [(3, "3 h"), (49, "2 days"), (24 * 5_480, "5,480 days")])
+def test_what_waits_for_long_is_told_in_hours_and_days(
+    smr: Smr, database: Database, hours: int, told: str
+) -> None:
+    with database.write() as connection:
+        put(connection, [row("ana", send_after=clock.now() - timedelta(hours=hours))])
+    assert f" {told} " in smr("status").stdout
+
+
 def test_status_tells_what_is_wrong_what_waits_and_what_comes_next(smr: Smr, database: Database) -> None:
     now = clock.now()
     with database.write() as connection:
