@@ -188,7 +188,11 @@ def _table(found: Findings) -> Table:
     table = Table(box=None, pad_edge=False)
     told = {name: cells for name, cells in columns.items() if set(cells) != {"-"}}
     for name in told:
-        table.add_column(name, overflow="fold", justify="left" if name == "playbook/step" else "right")
+        # Only the names of steps give way to a narrow screen: a figure cut short would be another figure.
+        if name == "playbook/step":
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name.replace(" ", "\n"), no_wrap=True, justify="right")
     for row in zip(*told.values(), strict=True):
         table.add_row(*row)
     return table

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from smr.cli.app import app
+from smr.cli.say import facts
 from smr.database import open_database
 from smr.database.migrate import ensure_current
 from tests.library import REFILL
@@ -48,6 +49,17 @@ def test_it_tells_hits_and_precision(smr: Smr) -> None:
     assert told.exit_code == 0, told.output
     assert "would have sent 4 messages to 4 customers" in told.stdout
     assert "25.0%" in told.stdout
+
+
+def test_the_names_of_steps_are_whole_on_a_narrow_screen(
+    smr: Smr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "_width", 72)
+    long = REFILL.replace("name: refill", "name: napkins-and-tissues")
+    (tmp_path / "playbooks" / "refill.yaml").write_text(long, encoding="utf-8")
+    told = smr()
+    assert told.exit_code == 0, told.output
+    assert {"napkins-and-tissues/heads_up", "precision", "coverage", "25.0%"} <= {*told.stdout.split()}
 
 
 def test_all_figures_are_there_as_json(smr: Smr) -> None:
