@@ -56,7 +56,7 @@ _BESIDE = [
     {
         "product": {"id": "SKU-902", "name": "保湿面霜", "category": "面霜", "price": money(12900, "CNY")},
         "purchase": {"date": date(2026, 10, 2), "quantity": 1, "order_id": "A20261002-1"},
-        "due": {"date": date(2026, 11, 28), "days": 5, "in_words": "5 天后"},
+        "due": {"date": date(2026, 11, 28), "days": 5, "in_words": "5天后"},
         "offer": {"id": "SKU-902", "name": "保湿面霜", "is_substitute": False},
     }
 ]
@@ -117,7 +117,7 @@ NAMES: tuple[Name, ...] = (
         10,
     ),
     _dated("due.days", "days from today to it; below 0: past", "距到期天数", 3, 4),
-    _dated("due.in_words", "the same in words: tomorrow, in 3 days", "距今多久", "3 天后", 13),
+    _dated("due.in_words", "the same in words: tomorrow, in 3 days", "距今多久", "3天后", 13),
     Name(
         "bundle",
         "a list: the other products of a bundle, each with product, purchase, due and offer",

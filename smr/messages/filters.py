@@ -53,13 +53,13 @@ def language_of(context: Context) -> str:
 
 
 def in_words(day: date, today: date, language: str) -> str:
-    """How far a day is from today: 今天, 明天, 3 天后, 5 天前; today, tomorrow, in 3 days, 5 days ago."""
+    """How far a day is from today: 今天, 明天, 3天后, 5天前; today, tomorrow, in 3 days, 5 days ago."""
     days = (day - today).days
     words = _NEAR[language].get(days)
     if words:
         return words
     if language == "zh":
-        return f"{days} 天后" if days > 0 else f"{-days} 天前"
+        return f"{days}天后" if days > 0 else f"{-days}天前"
     return f"in {days} days" if days > 0 else f"{-days} days ago"
 
 
@@ -340,7 +340,7 @@ FILTERS: dict[str, Filter] = {
     "month": Filter(_month, 0, 0, 2, "the month of a date, 1 to 12"),
     "zodiac": Filter(_zodiac, 0, 0, 11, "the sign of the zodiac of a birthday: 双鱼座, Pisces"),
     "weekday": Filter(_weekday, 0, 0, 9, "the day of the week of a date"),
-    "in_words": Filter(_in_words, 0, 0, 13, "how far a date is from today: 明天, 3 天后; in 3 days"),
+    "in_words": Filter(_in_words, 0, 0, 13, "how far a date is from today: 明天, 3天后; in 3 days"),
     "money": Filter(_money, 0, 1, 16, "an amount with its currency: ¥25.90"),
     "mask": Filter(_mask, 0, 0, 0, "a name or a phone number with its middle hidden: 张*, 138****1234"),
     "upper": Filter(_upper, 0, 0, 0, "in capital letters"),

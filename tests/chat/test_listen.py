@@ -51,6 +51,7 @@ def test_asking_to_stop_is_heard_however_it_is_spelled(text: str) -> None:
     ("text", "expected"),
     [
         ("宝宝用了会过敏吗，多少钱", ["皮肤问题", "询价", "母婴"]),
+        ("宝宝在吗，会不会过敏", ["皮肤问题"]),
         ("不过敏，很好用", []),
         ("不过敏的那支没货，这支用了过敏", ["皮肤问题"]),
         ("用过。敏感吗", []),  # words do not grow together across the end of a clause

@@ -26,9 +26,9 @@ def made(expression: str, language: str = "zh", **values: Any) -> str:
         (date(2026, 11, 23), "今天", "today"),
         (date(2026, 11, 24), "明天", "tomorrow"),
         (date(2026, 11, 22), "昨天", "yesterday"),
-        (date(2026, 11, 26), "3 天后", "in 3 days"),
-        (date(2026, 11, 18), "5 天前", "5 days ago"),
-        (date(2027, 11, 23), "365 天后", "in 365 days"),
+        (date(2026, 11, 26), "3天后", "in 3 days"),
+        (date(2026, 11, 18), "5天前", "5 days ago"),
+        (date(2027, 11, 23), "365天后", "in 365 days"),
     ],
 )
 def test_in_words_says_how_far_a_day_is(day: date, chinese: str, english: str) -> None:

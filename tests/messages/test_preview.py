@@ -181,7 +181,7 @@ def test_each_step_is_shown_as_the_customer_would_read_it(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, second = json.loads(done.stdout)["steps"]
     assert first["channel"] == "wecom"
-    assert first["texts"] == {"subject": "小店", "message": "小林,10月27日买的氨基酸洁面3 天后用完"}
+    assert first["texts"] == {"subject": "小店", "message": "小林,10月27日买的氨基酸洁面3天后用完"}
     link = {"attach.1.link.title": "再来一支", "attach.1.link.url": "https://shop.example/P1"}
     assert (second["step"], second["texts"], second["notes"]) == ("offer", {"message": "干性", **link}, [])
 

@@ -115,7 +115,7 @@ def test_a_message_has_all_that_the_outbox_stores(database: Database) -> None:
         address="wm-lin",
         purpose="marketing",
         subject="小店",
-        body="小林,氨基酸洁面3 天后用完",
+        body="小林,氨基酸洁面3天后用完",
         html=None,
         attachments=None,
         priority=50,
@@ -150,7 +150,7 @@ def test_each_customer_reads_the_own_language(database: Database) -> None:
     found = bodies(
         here.rendered("{{ due.date | day }} {{ due.in_words }} {{ language }} {{ purchase.date | day }}")
     )
-    assert found == {"lin": "11月26日 3 天后 zh 10月24日", "ana": "2026-11-26 in 3 days en 2026-10-24"}
+    assert found == {"lin": "11月26日 3天后 zh 10月24日", "ana": "2026-11-26 in 3 days en 2026-10-24"}
 
 
 def test_only_what_this_run_accepted_and_has_not_queued_is_rendered(database: Database) -> None:
@@ -214,7 +214,7 @@ def test_every_name_there_is_can_be_rendered(database: Database) -> None:
         "purchase.products[0].name ~ purchase.products[0].quantity": "面霜2",
         "due.date": "2026-11-26",
         "due.days": "3",
-        "due.in_words": "3 天后",
+        "due.in_words": "3天后",
         "reorder.url": "https://shop.example/P2?c=eva&m=" + message_id(*KEY_OF_EVA),
         "shop.name": "小店",
         "staff.name": "王店长",
@@ -414,5 +414,5 @@ def test_a_later_day_of_the_run_is_another_today(sqlite_database: Database) -> N
         later = NOW + timedelta(days=2)
         (first,) = render(connection, library, SHOP, now=NOW, run_id=7, low=0, high=4095)
         (second,) = render(connection, library, SHOP, now=later, run_id=7, low=0, high=4095)
-    assert bodies([first]) == {"lin": "2026-11-23 3 天后"}
+    assert bodies([first]) == {"lin": "2026-11-23 3天后"}
     assert bodies([second]) == {"lin": "2026-11-25 明天"}

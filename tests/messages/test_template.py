@@ -23,7 +23,7 @@ def rendered(source: str, context: dict[str, Any] = LIN) -> str:
 
 def test_a_text_is_filled_in_with_the_customers_values() -> None:
     source = '{{ customer.name | default("亲") }},{{ due.date | day }}({{ due.date | in_words }})见'
-    assert rendered(source) == "小林,11月26日(3 天后)见"
+    assert rendered(source) == "小林,11月26日(3天后)见"
 
 
 def test_a_value_that_is_not_there_needs_a_default() -> None:
