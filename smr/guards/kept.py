@@ -1,8 +1,9 @@
 """Statements that judge, kept from one run to the next: the files say what they ask, hardly ever the time.
 
 In: benches, and what builds a statement of them. Out: that statement, built once for the same playbooks,
-settings and quiet zones. One of which a guard looks at the bench's `now` is built anew each time; the guard
-need not say so. What else a statement is built of must be told by `alike`.
+settings and quiet zones (until when it is quiet is counted from the run's time). One of which a guard looks
+at the bench's `now` is built anew each time; the guard need not say so. What else a statement is built of
+must be told by `alike`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields
 from typing import Any, NoReturn
 
-from smr.guards.verdict import Bench
+from smr import clock
+from smr.guards.verdict import Ahead, Bench
 
 MOST = 256
 """Statements that are kept; those used longest ago are let go."""
@@ -60,14 +62,20 @@ def _keep(key: tuple[Any, ...], what: Any, build: Callable[[], Any]) -> Any:
 
 def _timeless(bench: Bench) -> Bench:
     found = object.__new__(_Timeless)
-    for field in fields(bench):
-        if field.name != "now":
-            object.__setattr__(found, field.name, getattr(bench, field.name))
+    for name, value in _values(bench).items():
+        object.__setattr__(found, name, value)
     return found
 
 
 def _said(bench: Bench) -> tuple[Any, ...]:
-    return tuple(_told(getattr(bench, field.name)) for field in fields(bench) if field.name != "now")
+    return tuple(map(_told, _values(bench).values()))
+
+
+def _values(bench: Bench) -> dict[str, Any]:
+    """What there is of a bench but for the time; the ends of quiet hours as seen from it."""
+    values = {field.name: getattr(bench, field.name) for field in fields(bench) if field.name != "now"}
+    now = clock.seconds(bench.now)
+    return values | {"quiet_until": {Ahead(end - now): zones for end, zones in bench.quiet_until.items()}}
 
 
 def _told(value: Any) -> Any:

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection
 
 from smr import clock
 from smr.almanac import almanac_of
-from smr.guards.verdict import Bench, customer_of
+from smr.conditions import NOW
+from smr.guards.verdict import Ahead, Bench, customer_of
 from smr.settings import QuietHours, Settings
 from smr.tables import customers, named
 
@@ -110,10 +111,15 @@ def _end_by_zone(zone: ColumnElement[Any], quiet: Mapping[int, frozenset[str | N
     for end, names in quiet.items():
         known = sorted(name for name in names if name is not None)
         if None in names:
-            whens.append((zone.is_(None), sa.literal(end, sa.BigInteger)))
+            whens.append((zone.is_(None), _at(end)))
         if known:
-            whens.append((zone.in_(known), sa.literal(end, sa.BigInteger)))
+            whens.append((zone.in_(known), _at(end)))
     return sa.case(*whens, else_=sa.null())
+
+
+def _at(end: int) -> ColumnElement[int]:
+    at = sa.literal(int(end), sa.BigInteger)
+    return NOW + at if isinstance(end, Ahead) else at
 
 
 def too_late(candidate: Any, bench: Bench) -> ColumnElement[bool] | None:

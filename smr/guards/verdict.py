@@ -16,11 +16,15 @@ from smr.playbook.model import Library, Playbook, Step
 from smr.settings import Settings
 
 
+class Ahead(int):
+    """An instant as so many seconds from now: the same from day to day, where its time of day is."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """What candidates of one step are judged with.
 
-    `quiet_until` maps an instant (seconds) to the zones that are quiet until then; None
+    `quiet_until` maps an instant (seconds, or `Ahead`) to the zones that are quiet until then; None
     among them stands for customers whose zone is not known. `live_since` is when the playbook went live.
     `only_news`: the run looks for what is new alone, and what it does not find may still be due.
     `sending`: judged for messages that are about to be sent. `given`: a warehouse found them, some time ago.

@@ -36,10 +36,18 @@ def test_an_hour_later_it_is_the_same_and_after_an_edit_another() -> None:
 
 
 def test_quiet_hours_make_another() -> None:
-    books = library(REFILL)
-    quiet = judgement(books, 0, {1_800_000_000: frozenset({None})})
+    books, end = library(REFILL), int(NOW.timestamp()) + 3_600
+    quiet = judgement(books, 0, {end: frozenset({None})})
     assert judgement(books, 0) is not quiet
-    assert 1_800_000_000 in quiet.compile().params.values()
+    assert judgement(books, 0, {end: frozenset({"America/New_York"})}) is not quiet
+    assert 3_600 in quiet.compile().params.values()
+
+
+def test_the_next_day_at_the_same_time_quiet_hours_end_as_far_ahead() -> None:
+    books, end = library(REFILL), int(NOW.timestamp()) + 3_600
+    today = judgement(books, 0, {end: frozenset({None})})
+    assert judgement(books, 24, {end + 86_400: frozenset({None})}) is today
+    assert judgement(books, 25, {end + 86_400: frozenset({None})}) is not today
 
 
 def test_a_guard_that_asks_for_the_time_is_built_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,6 +191,21 @@ def test_quiet_hours_let_the_message_wait_in_the_customers_own_zone(database: Da
     assert waits.isoformat() == "2026-11-23T14:00:00+00:00"
 
 
+def test_each_days_messages_wait_for_that_days_end_of_quiet_hours(database: Database, shop: World) -> None:
+    for name, days_ago in (("ana", 41), ("ben", 39)):
+        shop.customer(name, addresses=BOTH, consent=True, zone="America/New_York")
+        shop.purchase(name, "foam", days_ago=days_ago)
+    put(database, shop)
+    quiet = Settings.model_validate({"policy": {"quiet_hours": {"from": "20:00", "to": "09:00"}}})
+    books = library(REFILL)
+    for days in (0, 1):
+        run(database, books, quiet, days=days)
+    waits = sa.select(messages.c.customer_id, messages.c.send_after).order_by(messages.c.customer_id)
+    with database.read() as connection:
+        told = [(name, at.isoformat()[5:13]) for name, at in connection.execute(waits)]
+    assert told == [("ana", "11-23T14"), ("ben", "11-24T14")]
+
+
 TWO = (
     REFILL + "priority: 40\n",
     """
