@@ -14,7 +14,7 @@ from smr.backtest import Findings, backtest, chosen, days_to_walk
 from smr.cli.say import bar, facts, give_json, talk
 from smr.cli.shop import ConfigOption, JsonOption, NowOption, Shop, open_shop
 from smr.errors import OperatorError
-from smr.learning import Observed, changed_catalog, changes_of, difference, observe
+from smr.learning import YEARS, Observed, changed_catalog, changes_of, difference, observe
 from smr.playbook.model import Catalog, RunsOut
 from smr.strict_yaml import read_text, read_yaml
 
@@ -60,6 +60,12 @@ def learn(
                 "written": write and changed,
                 "backtest": None if done is None else [_told(one) for one in done],
             }
+        )
+        return
+    if not found:
+        facts.print(
+            f"Nothing was bought in the {YEARS} years before {shop.now(now):%Y-%m-%d}, so there is nothing to"
+            " learn from. Import purchases, or say --now."
         )
         return
     _show(found)

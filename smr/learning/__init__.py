@@ -6,6 +6,6 @@ past.
 """
 
 from smr.learning.catalog_text import Change, changed_catalog, difference
-from smr.learning.observe import Observed, changes_of, observe
+from smr.learning.observe import YEARS, Observed, changes_of, observe
 
-__all__ = ["Change", "Observed", "changed_catalog", "changes_of", "difference", "observe"]
+__all__ = ["YEARS", "Change", "Observed", "changed_catalog", "changes_of", "difference", "observe"]

@@ -99,6 +99,21 @@ def test_a_few_purchases_propose_nothing(database: Database) -> None:
     assert (look(database)["洁面"].gaps, look(database)["洁面"].contradicts) == (19, False)
 
 
+def test_where_nothing_was_bought_for_years_the_command_says_so(
+    shop: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "config.yaml").write_text("shop: {language: zh}\n", encoding="utf-8")
+    opened = open_database("sqlite:///smr.db")
+    ensure_current(opened)
+    put(opened, shop)
+    opened.close()
+    told = CliRunner().invoke(app, ["learn", "--now", "2036-11-23T09:00"], catch_exceptions=False)
+    assert told.exit_code == 0
+    assert "Nothing was bought in the 2 years before 2036-11-23" in " ".join(told.stdout.split())
+
+
 def test_the_command_proposes_writes_and_then_agrees(
     shop: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
