@@ -64,7 +64,7 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
     arbitrations = list(guards.arbitrations(library, settings, bench.moments))
     spans: list[dict[str, Any]] = [
         {"now": clock.seconds(now), "run_id": RUN_ID, "low": part.low, "high": part.high}
-        for part in customer_slices(connection)
+        for part in customer_slices(connection, playbooks=1)
     ]
     for span in spans:
         list(due.find(connection, search, **span))

@@ -483,8 +483,8 @@ def _bundling(dialect: str, scope: Scope, bench: guards.Bench, bundle: Bundle) -
     return guards.Bundling.of(dialect, bench, bundle, early)
 
 
-def _begin_judging(connection: Connection, _running: _Pass) -> tuple[list[Slice], Told]:
-    return customer_slices(connection), {}
+def _begin_judging(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
+    return customer_slices(connection, len(running.scope.playbooks)), {}
 
 
 def _judge(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:
@@ -512,7 +512,7 @@ def _begin_settling(connection: Connection, running: _Pass) -> tuple[list[Slice]
     running.report.blast = guards.limit_run(
         connection, scope.library, scope.settings, run_id=scope.run_id, allow_blast=scope.allow_blast
     )
-    return customer_slices(connection), {}
+    return customer_slices(connection, len(scope.playbooks)), {}
 
 
 def _settle(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:

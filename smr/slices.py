@@ -11,11 +11,14 @@ from sqlalchemy import Connection
 from smr.tables import BUCKETS, changed_customers, customers
 
 CUSTOMERS_A_SLICE = {"sqlite": 400_000, "postgresql": 2_000_000}
+"""Where about twenty playbooks are judged; where fewer are, more customers, up to `MOST_A_SLICE`."""
+MOST_A_SLICE = {"sqlite": 1_000_000, "postgresql": 4_000_000}
 CHANGES_A_SLICE = {"sqlite": 10_000, "postgresql": 100_000}
 """On SQLite all writers wait for the one at work; on PostgreSQL nobody does, and each slice costs plans."""
 
 
 SAMPLED_BUCKETS = 16
+USUAL_PLAYBOOKS = 20
 
 SLICES_EACH = 2
 """Slices for each of several processes: fewer let the last one wait longer, more cost more plans."""
@@ -41,14 +44,16 @@ def finer(slices: list[Slice], processes: int) -> list[Slice]:
     return cut(max(len(slices), wanted)) if slices else []
 
 
-def customer_slices(connection: Connection) -> list[Slice]:
-    """Slices for work on everybody: about as many customers are in each as in every other.
+def customer_slices(connection: Connection, playbooks: int = USUAL_PLAYBOOKS) -> list[Slice]:
+    """Slices for work on everybody by so many playbooks: about as many customers are in each.
 
     How many there are is told by some of the buckets, in which people lie by chance.
     """
+    dialect = connection.dialect.name
+    room = CUSTOMERS_A_SLICE[dialect] * USUAL_PLAYBOOKS // max(playbooks, 1)
     some = sa.select(sa.func.count()).select_from(customers).where(customers.c.bucket < SAMPLED_BUCKETS)
     about = connection.execute(some).scalar_one() * BUCKETS // SAMPLED_BUCKETS
-    return cut(-(-about // CUSTOMERS_A_SLICE[connection.dialect.name]))
+    return cut(-(-about // min(room, MOST_A_SLICE[dialect])))
 
 
 def changed_slices(connection: Connection) -> list[Slice]:
