@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from benchmarks.measure import middle
 from smr import clock, due, guards
-from smr.database import open_database
+from smr.database import count_grown, open_database
 from smr.playbook import load_library
 from smr.playbook.model import Library, Step
 from smr.settings import Settings, load_settings
@@ -67,7 +67,8 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
         for part in customer_slices(connection, playbooks=1)
     ]
     for span in spans:
-        list(due.find(connection, search, **span))
+        seen = sum(tally.seen for tally in due.find(connection, search, **span))
+        count_grown(connection, candidates, seen)
         guards.judge(connection, judgements, **span)
         guards.arbitrate(connection, arbitrations, **span)
     guards.limit_run(connection, library, settings, run_id=RUN_ID)

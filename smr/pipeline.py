@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 from smr import __version__, clock, due, guards, runs, segments, sharing
 from smr.almanac import Almanac, almanac_of
 from smr.crash_points import reached
-from smr.database import Database
+from smr.database import Database, count_grown
 from smr.errors import StateError
 from smr.messages.rendering import FailedMessage, RenderedMessage, render
 from smr.outbox import put
@@ -491,9 +491,12 @@ def _judge(connection: Connection, running: _Pass, part: Slice, _told: Told) -> 
     """Find who is due in a slice, and judge them: each by itself, then against each other."""
     span, rules = running.scope.span(part), running.rules(connection)
     guards.set_free(connection, now=span["now"], low=part.low, high=part.high)
+    seen = 0
     for search in rules.searches:
         for tally in due.find(connection, search, **span):
             running.report.look(search.playbook, *tally)
+            seen += tally.seen
+    count_grown(connection, candidates, seen)
     guards.judge(connection, rules.judgements, **span)
     bound = {"now": span["now"], "run": span["run_id"]}
     for wanted in rules.bundlings:

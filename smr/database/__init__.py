@@ -6,7 +6,7 @@ In: a URL. Out: `Database`, with `read()` and `write()`; the only `commit` of th
 from smr.database.columns import Json, Key, Utc
 from smr.database.copying import copy_rows, snapshot
 from smr.database.engine import Database, Session, open_database, open_passing
-from smr.database.planning import count_again, read_by_key
+from smr.database.planning import count_again, count_grown, read_by_key
 from smr.database.upsert import insert_missing, insert_or_update
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Utc",
     "copy_rows",
     "count_again",
+    "count_grown",
     "insert_missing",
     "insert_or_update",
     "open_database",
