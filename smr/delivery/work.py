@@ -214,8 +214,8 @@ class ChannelWork:
         if asked.places:
             size = self.channel.traits.max_batch
             return [list(sending[first : first + size]) for first in range(0, len(sending), size)]
-        passed = {message.message_id for message in sending}
-        chosen = ([message for message in group if message.message_id in passed] for group in asked.groups)
+        passed = {message.hold for message in sending}
+        chosen = ([message for message in group if message.hold in passed] for group in asked.groups)
         return [group for group in chosen if group]
 
     def _transact(

@@ -93,6 +93,7 @@ def begin_sending(
     recorded = still_mine(connection, claimed, MessageState.SENDING) if again else []
     done = {message.message_id for message in recorded}
     waiting = [message for message in claimed if message.message_id not in done]
+    waiting = once_each(connection, waiting, MessageState.CLAIMED)
     verdicts = judge(connection, waiting) if waiting else {}
     stops = [
         _stop(message, verdicts.get(message.message_id), now)
@@ -134,6 +135,16 @@ def still_mine(connection: Connection, claimed: Sequence[Claimed], state: Messag
         found = connection.execute(sql.lock_mine(buckets, state), {"token": token})
         held.update((row.message_id, token) for row in found)
     return [message for message in claimed if message.hold in held]
+
+
+def once_each(connection: Connection, claimed: Sequence[Claimed], state: MessageState) -> list[Claimed]:
+    """The same, without holds that are no more where there are several on one message.
+
+    A worker that slept past its lease may have claimed a message anew beside the hold that it lost.
+    """
+    if len({message.message_id for message in claimed}) == len(claimed):
+        return list(claimed)
+    return still_mine(connection, claimed, state)
 
 
 def _durably(connection: Connection) -> None:

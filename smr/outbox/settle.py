@@ -18,6 +18,7 @@ from smr.database.each import changed_each, update_each
 from smr.events import MessageState as S
 from smr.outbox import sql
 from smr.outbox.claim import Claimed
+from smr.outbox.send import once_each
 from smr.outbox.states import check_arrow
 from smr.tables import deliveries, messages
 
@@ -62,8 +63,9 @@ class Settlement(NamedTuple):
 def settle(connection: Connection, settlements: Sequence[Settlement], *, now: datetime) -> list[Settlement]:
     """Record how these attempts ended; returns those that were recorded, as the messages were still held."""
     recorded: set[tuple[str, str]] = set()
+    held = {one.hold for one in once_each(connection, [one.message for one in settlements], S.SENDING)}
     for state, result in RESULTS.items():
-        of_state = [settlement for settlement in settlements if settlement.state is state]
+        of_state = [one for one in settlements if one.state is state and one.message.hold in held]
         mine = _settle_messages(connection, of_state, state, now)
         _settle_attempts(connection, [one for one in mine if one.blame], result, now)
         _settle_attempts(connection, [one for one in mine if not one.blame], PUT_OFF, now)

@@ -133,6 +133,20 @@ def test_who_comes_back_late_begins_nothing_that_another_has_claimed(database: D
     assert len(begin(database, other).sending) == 1
 
 
+def test_who_claims_anew_what_it_lost_in_its_sleep_sends_it_once(database: Database) -> None:
+    queue_for(database, ["ana", "ben"])
+    lost = claim(database)
+    end_leases(database)
+    outbox.rescue(database, now=NOON)
+    anew = claim(database)
+    for hands in ([*lost, *anew], [*anew, *lost]):
+        sending = begin(database, hands).sending
+        begun = sorted(message.customer_id for message in sending)
+        assert begun == (["ana", "ben"] if hands[0] in lost else [])
+    assert attempts(database, "ana") == [(1, "sending")]
+    assert settled(database, outbox.Begun((*anew, *lost), ())) == 2
+
+
 def test_released_messages_wait_again(database: Database) -> None:
     queue_for(database, ["ana", "ben"])
     claimed = claim(database)
