@@ -1,7 +1,8 @@
 """The same guards once more, for messages about to be sent: bought, opted out, paused, quiet, the policy.
 
 Each message is judged by itself, with what has gone out by now; then those of one customer that are to go
-together are counted one after the other, in the order in which they are handed in.
+together are counted one after the other, in the order in which they are handed in. Of a message that is its
+customer's only one the database tells nothing unless something stops it: most are, and may go.
 """
 
 from __future__ import annotations
@@ -58,8 +59,23 @@ class Written(Protocol):
         """The channel it is to go by."""
 
     @property
+    def customer_id(self) -> str:
+        """Whose it is."""
+
+    @property
     def message_id(self) -> str:
         """The message's id."""
+
+
+class _Alike(NamedTuple):
+    """What messages have in common that are asked about in one statement. `single`: each is the only one of
+    its customer among those that are to go.
+    """
+
+    playbook: str
+    step: str
+    channel: str
+    single: bool
 
 
 class _Kept(threading.local):
@@ -69,18 +85,17 @@ class _Kept(threading.local):
         self.library: Library | None = None
         self.settings: Settings | None = None
         self.asked: tuple[Any, ...] = ()
-        self.statements: dict[tuple[str, str, str], sa.Select[Any]] = {}
+        self.statements: dict[_Alike, sa.Select[Any]] = {}
 
-    def statement(self, dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
-        """The statement of a step and channel, built once as long as nothing is different."""
+    def statement(self, dialect: str, bench: Bench, alike: _Alike) -> sa.Select[Any]:
+        """The statement for such messages, built once as long as nothing is different."""
         asked = (dialect, bench.now, bench.quiet_until)
         if self.library is not bench.library or self.settings is not bench.settings or self.asked != asked:
             self.library, self.settings, self.asked = bench.library, bench.settings, asked
             self.statements = {}
-        key = bench.playbook.name, bench.step.name, channel
-        if key not in self.statements:
-            self.statements[key] = _statement(dialect, bench, channel)
-        return self.statements[key]
+        if alike not in self.statements:
+            self.statements[alike] = _statement(dialect, bench, alike)
+        return self.statements[alike]
 
 
 _kept = _Kept()
@@ -101,29 +116,31 @@ def recheck(
     """
     if not written:
         return {}
-    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for message in written:
-        alike[message.playbook, message.step, message.channel].append(message.message_id)
+    groups = _groups(written)
     quiet = quiet_now(connection, now, settings)
     known = {playbook.name: playbook for playbook in library.playbooks}
     verdicts: dict[str, Verdict] = {}
     answers: dict[str, _Answer] = {}
-    for (name, step_name, channel), ids in alike.items():
-        playbook = known.get(name)
-        if playbook is None or step_name not in {step.name for step in playbook.steps}:
+    for alike, ids in groups.items():
+        playbook = known.get(alike.playbook)
+        if playbook is None or alike.step not in {step.name for step in playbook.steps}:
             verdicts |= dict.fromkeys(ids, Verdict(Reason.DELETED))
             continue
-        bench = Bench(playbook, playbook.step(step_name), library, settings, now, quiet, sending=True)
-        answers |= _ask(connection, bench, channel, ids)
-    together = _Together(settings, now)
-    for message in written:
-        answer = answers.get(message.message_id)
-        verdict = together.verdict(answer) if answer is not None else None
-        if verdict is not None:
-            verdicts[message.message_id] = verdict
-    discreet = {channel for _, _, channel in alike if settings.is_discreet(channel)}
+        bench = Bench(playbook, playbook.step(alike.step), library, settings, now, quiet, sending=True)
+        answers |= _ask(connection, bench, alike, ids)
+    verdicts |= _Together(settings, now).verdicts(written, answers)
+    discreet = {alike.channel for alike in groups if settings.is_discreet(alike.channel)}
     told = [one.message_id for one in written if one.channel in discreet] if discreet else []
     return verdicts | _named(connection, library, settings, told)
+
+
+def _groups(written: Sequence[Written]) -> dict[_Alike, list[str]]:
+    """The messages' ids by what they have in common."""
+    several = {who for who, count in Counter(one.customer_id for one in written).items() if count > 1}
+    groups: dict[tuple[str, str, str, bool], list[str]] = defaultdict(list)
+    for one in written:
+        groups[one.playbook, one.step, one.channel, one.customer_id not in several].append(one.message_id)
+    return {_Alike(*key): ids for key, ids in groups.items()}
 
 
 def _named(
@@ -189,7 +206,15 @@ class _Together:
         names = self.settings.channel_names
         self.personal = frozenset(name for name in names if self.settings.is_personal(name))
 
-    def verdict(self, answer: _Answer) -> Verdict | None:
+    def verdicts(self, written: Sequence[Written], answers: Mapping[str, _Answer]) -> dict[str, Verdict]:
+        """Why messages must not be sent now; they pass one after the other."""
+        if not answers:
+            return {}
+        asked = ((one.message_id, answers.get(one.message_id)) for one in written)
+        told = ((name, self._verdict(answer)) for name, answer in asked if answer is not None)
+        return {name: verdict for name, verdict in told if verdict is not None}
+
+    def _verdict(self, answer: _Answer) -> Verdict | None:
         """Why it must not be sent now; None where it may, and then it counts for those after it."""
         if answer.reason == Reason.REFUND_OPEN and answer.refunded_until is not None:
             return Verdict(Reason.REFUND_OPEN, clock.moment(answer.refunded_until))
@@ -250,21 +275,24 @@ class _Together:
         return clock.moment(last_at + rate.span)
 
 
-def _ask(connection: Connection, bench: Bench, channel: str, ids: Sequence[str]) -> dict[str, _Answer]:
+def _ask(connection: Connection, bench: Bench, alike: _Alike, ids: Sequence[str]) -> dict[str, _Answer]:
     values = {"now": clock.seconds(bench.now), "run": 0, **bound(connection, PLACE, places(ids))}
-    selling = bench.playbook.content_of(bench.step) == "selling"
-    statement = _kept.statement(connection.dialect.name, bench, channel)
+    statement = _kept.statement(connection.dialect.name, bench, alike)
     rows = connection.execute(statement, values)
     counted = list(rows.keys())[TOLD:]
     found: dict[str, _Answer] = {}
     for message_id, bucket, customer_id, reason, changed, quiet, refund, *counts in rows:
         told = (reason, bool(changed), quiet, refund, dict(zip(counted, counts, strict=True)))
-        found[message_id] = _Answer((bucket, customer_id), channel, selling, *told)
+        found[message_id] = _Answer((bucket, customer_id), alike.channel, _sells(bench), *told)
     return found
 
 
-def _statement(dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
-    wanted = given(dialect, PLACE)
+def _sells(bench: Bench) -> bool:
+    return bench.playbook.content_of(bench.step) == "selling"
+
+
+def _statement(dialect: str, bench: Bench, alike: _Alike) -> sa.Select[Any]:
+    wanted, channel = given(dialect, PLACE), alike.channel
     same = sa.and_(
         Who.of(messages).owns(candidates),
         candidates.c.playbook == messages.c.playbook,
@@ -274,18 +302,37 @@ def _statement(dialect: str, bench: Bench, channel: str) -> sa.Select[Any]:
     who = Who.of(candidates)
     known = channel in bench.settings.channel_names
     may = may_reach(who, channel, bench.playbook.purpose, bench.settings) if known else sa.false()
+    reason = reason_of(candidates, bench, without=SKIPPED, may=may)
+    changed, quiet = _bundle_changed(bench), send_after(candidates, bench)
+    counts = dict(_counts(who, bench, channel))
+    stops = (reason.is_not(None), changed, quiet.is_not(None), *_full(counts, bench))
     return (
         sa.select(
             *(messages.c[name] for name in ("message_id", "bucket", "customer_id")),
-            reason_of(candidates, bench, without=SKIPPED, may=may).label("reason"),
-            _bundle_changed(bench).label("changed"),
-            send_after(candidates, bench).label("quiet"),
+            reason.label("reason"),
+            changed.label("changed"),
+            quiet.label("quiet"),
             refunded_until(who, bench.settings).label("refunded_until"),
-            *(column.label(name) for name, column in _counts(who, bench, channel)),
+            *(column.label(name) for name, column in counts.items()),
         )
         .select_from(messages.join(wanted, matches(messages, wanted, PLACE)).join(candidates, same))
-        .where(within(dialect, messages))
+        .where(within(dialect, messages), sa.or_(*stops) if alike.single else sa.true())
     )
+
+
+def _full(counts: Mapping[str, ColumnElement[Any]], bench: Bench) -> Iterator[ColumnElement[bool]]:
+    """Where a rule for contacts leaves no room for one more: what `_Together` says of a customer's only
+    message.
+    """
+    policy = bench.settings.policy
+    for number, (_, rate) in enumerate(_rates(bench.settings)):
+        if f"prior_{number}" in counts:
+            yield counts[f"prior_{number}"] >= rate.count
+    if "unanswered" in counts and policy.fatigue is not None:
+        slow = counts["recent"] >= policy.fatigue.slow_to.count
+        yield sa.and_(counts["unanswered"] >= policy.fatigue.after, slow)
+    if "selling" in counts and policy.mix is not None and _sells(bench):
+        yield beyond(policy.mix, counts["selling"] + 1, counts["useful"])
 
 
 def _bundle_changed(bench: Bench) -> Any:
