@@ -27,6 +27,7 @@ from smr.clock import seconds
 from smr.database import Database, open_database
 from smr.database.migrate import ensure_current
 from smr.delivery import DeliveryReport, deliver
+from smr.garbage import look_rarely
 from smr.playbook import load_library
 from smr.settings import Settings
 from smr.tables import addresses, bucket_of, candidates, consents, customers, messages, purchases
@@ -165,6 +166,7 @@ def drain(database: Database, count: int) -> dict[str, Any]:
 
 def main(what: str, url: str, count: str) -> None:
     """Fill or drain."""
+    look_rarely()
     database = open_database(url)
     if what == "fill":
         fill(database, int(count))

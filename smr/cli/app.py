@@ -17,6 +17,7 @@ import typer
 from smr import __version__
 from smr.cli.say import talk
 from smr.errors import SmrError
+from smr.garbage import look_rarely
 
 COMMANDS = {
     "demo": "smr.cli.demo:demo",
@@ -155,7 +156,7 @@ def _loaded(names: Iterable[str]) -> typer.Typer:
     try:
         return build(names)
     finally:
-        gc.freeze()
+        look_rarely()
         gc.enable()
 
 

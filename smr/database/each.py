@@ -102,7 +102,7 @@ def _alike(rows: Rows) -> dict[str, Any]:
     return {
         name: value
         for name, value in first.items()
-        if name not in HANDED_IN and all(row[name] == value for row in rows)
+        if name not in HANDED_IN and set(map(itemgetter(name), rows)) == {value}
     }
 
 

@@ -11,7 +11,7 @@ moment, so its record is tried again for as long as the lease lasts.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -285,7 +285,9 @@ class ChannelWork:
             for one in settlements
             if one.state is MessageState.FAILED and one.reason == Refusal.UNREACHABLE.value
         ]
-        rungs = self.this.next_rungs(connection, lost) if lost else {}
+        if not lost:
+            return list(settlements)
+        rungs = self.this.next_rungs(connection, lost)
         return [_moved_on(one, rungs.get(one.message.message_id), self.this.now) for one in settlements]
 
     def _note(self, connection: Connection, landed: Sequence[Answer]) -> None:
@@ -334,7 +336,8 @@ class ChannelWork:
         leave: gate.Leave,
     ) -> None:
         name = self.channel.name
-        self.report.messages.update((name, one.state.value, one.reason or "") for one in settled)
+        for (state, reason), count in Counter((one.state, one.reason) for one in settled).items():
+            self.report.messages[name, state.value, reason or ""] += count
         self.report.messages.update((name, one.state.value, one.reason.value) for one in begun.stopped)
         self.report.lost += sum(len(answer.settlements) for answer in landed) - len(settled)
         if settled:

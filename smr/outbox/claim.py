@@ -85,7 +85,7 @@ def in_order(connection: Connection, channel: str, *, now: datetime, most: int) 
         if priority is None:
             break
         bound = {"channel": channel, "priority": priority, "now": now, "most": most - len(found)}
-        found += map(Place._make, connection.execute(sql.in_order(), bound))
+        found += map(Place._make, connection.execute(sql.in_order(), bound).all())
         below = priority
     return found
 
@@ -164,7 +164,7 @@ def take(
     found = connection.execute(
         sql.lock_due(connection.dialect.name), {"channel": channel, "now": now, **places}
     )
-    by_id = {row[MESSAGE_ID]: Claimed(*(*row, token)) for row in found}
+    by_id = {row[MESSAGE_ID]: Claimed._make((*row, token)) for row in found.all()}
     return [by_id[place.message_id] for place in wanted if place.message_id in by_id]
 
 
@@ -172,5 +172,5 @@ def recorded(connection: Connection, places: Sequence[Place], token: str) -> lis
     """Those of the messages that are recorded as being sent under that token."""
     values = {"token": token, **bound(connection, PLACE, places)}
     found = connection.execute(sql.sending_under(connection.dialect.name), values)
-    by_id = {row[MESSAGE_ID]: Claimed(*(*row, token)) for row in found}
+    by_id = {row[MESSAGE_ID]: Claimed._make((*row, token)) for row in found.all()}
     return [by_id[place.message_id] for place in places if place.message_id in by_id]

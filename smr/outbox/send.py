@@ -98,7 +98,7 @@ def begin_sending(
     stops = [
         _stop(message, verdicts.get(message.message_id), now)
         for message in waiting
-        if _stops(message, verdicts, now)
+        if message.expires_at <= now or message.message_id in verdicts
     ]
     halted = {stop.message.message_id for stop in stops}
     passed = [message for message in waiting if message.message_id not in halted]
@@ -152,10 +152,6 @@ def _durably(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         off = sa.func.current_setting("synchronous_commit") == "off"
         connection.execute(sa.select(sa.func.set_config("synchronous_commit", "on", True)).where(off))
-
-
-def _stops(message: Claimed, verdicts: Mapping[str, Verdict], now: datetime) -> bool:
-    return message.expires_at <= now or message.message_id in verdicts
 
 
 def _stop(message: Claimed, verdict: Verdict | None, now: datetime) -> Stopped:
@@ -227,7 +223,10 @@ def _move(
         for row, message in zip(rows, held, strict=True):
             row["token"] = message.token
     where = (sql.is_in(source),)
-    return changed_each(connection, messages, rows, key=key, tell="message_id", where=where, same=same)
+    if owner is None:
+        return changed_each(connection, messages, rows, key=key, tell="message_id", where=where, same=same)
+    update_each(connection, messages, rows, key=key, where=where, same=same)
+    return {message.message_id for message in held}
 
 
 def _attempt(message: Claimed) -> dict[str, Any]:

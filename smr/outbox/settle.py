@@ -62,19 +62,22 @@ class Settlement(NamedTuple):
 
 def settle(connection: Connection, settlements: Sequence[Settlement], *, now: datetime) -> list[Settlement]:
     """Record how these attempts ended; returns those that were recorded, as the messages were still held."""
-    recorded: set[tuple[str, str]] = set()
     held = {one.hold for one in once_each(connection, [one.message for one in settlements], S.SENDING)}
-    for state, result in RESULTS.items():
-        of_state = [one for one in settlements if one.state is state and one.message.hold in held]
+    of_states: dict[S, list[Settlement]] = {}
+    for settlement in settlements:
+        if settlement.message.hold in held:
+            of_states.setdefault(settlement.state, []).append(settlement)
+    recorded: list[Settlement] = []
+    for state, of_state in of_states.items():
         mine = _settle_messages(connection, of_state, state, now)
-        _settle_attempts(connection, [one for one in mine if one.blame], result, now)
+        _settle_attempts(connection, [one for one in mine if one.blame], RESULTS[state], now)
         _settle_attempts(connection, [one for one in mine if not one.blame], PUT_OFF, now)
-        recorded.update(one.message.hold for one in mine)
-    return [one for one in settlements if one.message.hold in recorded]
+        recorded += mine
+    return recorded
 
 
 def _settle_messages(
-    connection: Connection, settlements: Sequence[Settlement], state: S, now: datetime
+    connection: Connection, settlements: list[Settlement], state: S, now: datetime
 ) -> list[Settlement]:
     """Those that were still held, and are settled now."""
     check_arrow(S.SENDING, state)
@@ -88,6 +91,8 @@ def _settle_messages(
     settled = changed_each(
         connection, messages, rows, key=sql.FENCE, tell="message_id", where=where, same=same
     )
+    if len(settled) == len(settlements):
+        return settlements
     return [one for one in settlements if one.message.message_id in settled]
 
 

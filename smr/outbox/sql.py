@@ -145,13 +145,14 @@ def lock_due(dialect: str) -> sa.Select[Any]:
     """
     now = sa.bindparam("now", type_=m.send_after.type)
     wanted = given(dialect, PLACE)
-    return (
+    found = (
         sa.select(*CLAIMED)
         .join_from(messages, wanted, matches(messages, wanted, PLACE))
         .where(within(dialect, messages), unindexed(m.channel) == sa.bindparam("channel"), *_due(now))
-        .order_by(m.bucket, m.message_id)
-        .with_for_update(skip_locked=True, of=messages)
     )
+    if dialect == "sqlite":  # its one writer has locked them all, in whatever order
+        return found
+    return found.order_by(m.bucket, m.message_id).with_for_update(skip_locked=True, of=messages)
 
 
 def sending_under(dialect: str) -> sa.Select[Any]:
