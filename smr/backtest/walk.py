@@ -218,9 +218,11 @@ _CHANNELS = (
 _WAITING = (
     sa.select(
         messages.c.bucket,
+        messages.c.customer_id,
         messages.c.message_id,
         messages.c.playbook,
         messages.c.step,
+        messages.c.anchor,
         messages.c.channel,
         sa.type_coerce(messages.c.send_after, sa.BigInteger).label("send_after"),
         sa.type_coerce(messages.c.expires_at, sa.BigInteger).label("expires_at"),

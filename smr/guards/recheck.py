@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Connection
 from smr import clock
 from smr.conditions import Who
 from smr.conditions.contact import may_reach
-from smr.database.given import PLACE, bound, buckets_of, given, matches, places, within
+from smr.database.given import Columns, bound, buckets_of, given, matches, within
 from smr.discretion import naming
 from smr.events import Reason
 from smr.guards.chain import reason_of
@@ -44,7 +44,9 @@ SOON = timedelta(hours=1)
 
 
 class Written(Protocol):
-    """A message: its step, its channel, and its id, which begins with three hex digits of its bucket."""
+    """A message: whose it is, its step and anchor, its channel, and its id, which begins with three hex
+    digits of its bucket.
+    """
 
     @property
     def playbook(self) -> str:
@@ -53,6 +55,10 @@ class Written(Protocol):
     @property
     def step(self) -> str:
         """The step's name."""
+
+    @property
+    def anchor(self) -> str:
+        """What made the step due."""
 
     @property
     def channel(self) -> str:
@@ -121,26 +127,26 @@ def recheck(
     known = {playbook.name: playbook for playbook in library.playbooks}
     verdicts: dict[str, Verdict] = {}
     answers: dict[str, _Answer] = {}
-    for alike, ids in groups.items():
+    for alike, some in groups.items():
         playbook = known.get(alike.playbook)
         if playbook is None or alike.step not in {step.name for step in playbook.steps}:
-            verdicts |= dict.fromkeys(ids, Verdict(Reason.DELETED))
+            verdicts |= dict.fromkeys((one.message_id for one in some), Verdict(Reason.DELETED))
             continue
         bench = Bench(playbook, playbook.step(alike.step), library, settings, now, quiet, sending=True)
-        answers |= _ask(connection, bench, alike, ids)
+        answers |= _ask(connection, bench, alike, some)
     verdicts |= _Together(settings, now).verdicts(written, answers)
     discreet = {alike.channel for alike in groups if settings.is_discreet(alike.channel)}
     told = [one.message_id for one in written if one.channel in discreet] if discreet else []
     return verdicts | _named(connection, library, settings, told)
 
 
-def _groups(written: Sequence[Written]) -> dict[_Alike, list[str]]:
-    """The messages' ids by what they have in common."""
+def _groups(written: Sequence[Written]) -> dict[_Alike, list[Written]]:
+    """The messages by what they have in common."""
     several = {who for who, count in Counter(one.customer_id for one in written).items() if count > 1}
-    groups: dict[tuple[str, str, str, bool], list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, bool], list[Written]] = defaultdict(list)
     for one in written:
-        groups[one.playbook, one.step, one.channel, one.customer_id not in several].append(one.message_id)
-    return {_Alike(*key): ids for key, ids in groups.items()}
+        groups[one.playbook, one.step, one.channel, one.customer_id not in several].append(one)
+    return {_Alike(*key): some for key, some in groups.items()}
 
 
 def _named(
@@ -179,6 +185,13 @@ class _Answer(NamedTuple):
         return self.counts[name] or 0
 
 
+ASKED: Columns = {
+    "bucket": sa.SmallInteger(),
+    "customer_id": sa.Text(),
+    "anchor": sa.Text(),
+    "message_id": sa.Text(),
+}
+"""What the statement is given of each message."""
 TOLD = 7
 """Columns of what is asked before those that count contacts."""
 EVERY = "*"
@@ -275,8 +288,9 @@ class _Together:
         return clock.moment(last_at + rate.span)
 
 
-def _ask(connection: Connection, bench: Bench, alike: _Alike, ids: Sequence[str]) -> dict[str, _Answer]:
-    values = {"now": clock.seconds(bench.now), "run": 0, **bound(connection, PLACE, places(ids))}
+def _ask(connection: Connection, bench: Bench, alike: _Alike, some: Sequence[Written]) -> dict[str, _Answer]:
+    asked = [(int(one.message_id[:3], 16), one.customer_id, one.anchor, one.message_id) for one in some]
+    values = {"now": clock.seconds(bench.now), "run": 0, **bound(connection, ASKED, asked)}
     statement = _kept.statement(connection.dialect.name, bench, alike)
     rows = connection.execute(statement, values)
     counted = list(rows.keys())[TOLD:]
@@ -292,12 +306,11 @@ def _sells(bench: Bench) -> bool:
 
 
 def _statement(dialect: str, bench: Bench, alike: _Alike) -> sa.Select[Any]:
-    wanted, channel = given(dialect, PLACE), alike.channel
-    same = sa.and_(
-        Who.of(messages).owns(candidates),
-        candidates.c.playbook == messages.c.playbook,
-        candidates.c.step == messages.c.step,
-        candidates.c.anchor == messages.c.anchor,
+    wanted, channel = given(dialect, ASKED), alike.channel
+    its = sa.and_(
+        matches(candidates, wanted, ("bucket", "customer_id", "anchor")),
+        candidates.c.playbook == alike.playbook,
+        candidates.c.step == alike.step,
     )
     who = Who.of(candidates)
     known = channel in bench.settings.channel_names
@@ -308,15 +321,15 @@ def _statement(dialect: str, bench: Bench, alike: _Alike) -> sa.Select[Any]:
     stops = (reason.is_not(None), changed, quiet.is_not(None), *_full(counts, bench))
     return (
         sa.select(
-            *(messages.c[name] for name in ("message_id", "bucket", "customer_id")),
+            *(wanted.c[name] for name in ("message_id", "bucket", "customer_id")),
             reason.label("reason"),
             changed.label("changed"),
             quiet.label("quiet"),
             refunded_until(who, bench.settings).label("refunded_until"),
             *(column.label(name) for name, column in counts.items()),
         )
-        .select_from(messages.join(wanted, matches(messages, wanted, PLACE)).join(candidates, same))
-        .where(within(dialect, messages), sa.or_(*stops) if alike.single else sa.true())
+        .select_from(candidates.join(wanted, its))
+        .where(within(dialect, candidates), sa.or_(*stops) if alike.single else sa.true())
     )
 
 
@@ -378,10 +391,10 @@ def _others(who: Who, counts: Counts, since: ColumnElement[int], *, last: bool =
     """How many of the customer's other messages went out since then and count; or when the last one did."""
     made = named(messages, "made")
     itself = sa.and_(
-        made.c.playbook == messages.c.playbook,
-        made.c.step == messages.c.step,
-        made.c.anchor == messages.c.anchor,
+        made.c.playbook == candidates.c.playbook,
+        made.c.step == candidates.c.step,
+        made.c.anchor == candidates.c.anchor,
     )
     found = sa.select(sa.func.max(contact_at(made)) if last else sa.func.count()).select_from(made)
     found = found.where(went_out(made, who), contact_at(made) >= since, counts(made), sa.not_(itself))
-    return found.correlate(candidates, messages).scalar_subquery()
+    return found.correlate(candidates).scalar_subquery()

@@ -243,6 +243,7 @@ def with_staff() -> sa.Select[Any]:
             m.customer_id,
             m.playbook,
             m.step,
+            m.anchor,
             m.attempts,
             m.provider_id,
             m.settled_at,

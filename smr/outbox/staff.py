@@ -28,6 +28,7 @@ class WithStaff(NamedTuple):
     customer_id: str
     playbook: str
     step: str
+    anchor: str
     attempts: int
     provider_id: str | None
     settled_at: datetime

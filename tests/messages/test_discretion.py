@@ -130,7 +130,7 @@ def test_what_is_called_sensitive_after_it_was_queued_is_cancelled_when_it_is_to
     careless = library(BOOK % ("[sms]", "'{{ product.name }}'"))
     assert sent(database, careless) == ["爱他美二段"]
     m = messages.c
-    asked = sa.select(m.playbook, m.step, m.channel, m.customer_id, m.message_id)
+    asked = sa.select(m.playbook, m.step, m.channel, m.anchor, m.customer_id, m.message_id)
     with database.read() as connection:
         (written,) = connection.execute(asked).all()
         verdicts = recheck(connection, book("'{{ product.name }}'"), SHOP, now=NOW, written=[written])
