@@ -23,10 +23,15 @@ from smr.errors import OperatorError
 
 BUSY_TIMEOUT_MS = 20_000
 PAGE_CACHE_KIB = 16_384
+CHECKPOINT_PAGES = 4_000
+"""Pages in the journal before they are copied into the file: 16 MB. A batch touches thousands, and the next
+one many of them again.
+"""
 LASTING = (
     f"busy_timeout={BUSY_TIMEOUT_MS}",
     "journal_mode=WAL",
     "synchronous=FULL",
+    f"wal_autocheckpoint={CHECKPOINT_PAGES}",
     "foreign_keys=ON",
     "trusted_schema=OFF",
     "temp_store=FILE",
