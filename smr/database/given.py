@@ -21,6 +21,9 @@ from smr.database.unindexed import unindexed
 Columns = Mapping[str, sa.types.TypeEngine[Any]]
 GIVEN = "given"
 BUCKETS = "given_buckets"
+ANYWHERE = "given_anywhere"
+MANY_BUCKETS = 64
+"""From so many on they are not named: all partitions have some, and each row would be held against them."""
 PLACE: Columns = {"bucket": sa.SmallInteger(), "message_id": sa.Text()}
 """Where a message lies."""
 
@@ -38,18 +41,22 @@ def bound(connection: Connection, columns: Columns, rows: Sequence[Sequence[Any]
     values = {
         f"{GIVEN}_{name}": list(value) for name, value in zip(columns, zip(*rows, strict=True), strict=True)
     }
-    return {**values, BUCKETS: sorted({row[0] for row in rows})}
+    buckets = sorted({row[0] for row in rows})
+    anywhere = len(buckets) >= MANY_BUCKETS
+    return {**values, ANYWHERE: anywhere, BUCKETS: [] if anywhere else buckets}
 
 
 def within(dialect: str, table: Any) -> sa.ColumnElement[bool]:
     """The condition that names the buckets of the rows, for partitions; nothing on SQLite, which has none.
 
-    The first column of the rows must be their bucket.
+    The first column of the rows must be their bucket. Of `anywhere` nothing is left when a statement is
+    planned for its own values.
     """
     if dialect == "sqlite":
         return sa.true()
+    anywhere = sa.bindparam(ANYWHERE, type_=sa.Boolean())
     buckets = sa.bindparam(BUCKETS, type_=ARRAY(sa.SmallInteger))
-    return unindexed(table.c.bucket) == sa.any_(buckets)
+    return sa.or_(anywhere, unindexed(table.c.bucket) == sa.any_(buckets))
 
 
 def matches(table: Any, rows: sa.FromClause, names: Iterable[str]) -> sa.ColumnElement[bool]:

@@ -47,7 +47,7 @@ class Round:
 
     def judge(self, connection: Connection, claimed: Sequence[Claimed]) -> Mapping[str, Verdict]:
         """The guards' verdicts on these messages."""
-        guards.take_turns(connection, self.settings, [message.message_id for message in claimed])
+        guards.take_turns(connection, self.settings, claimed)
         found = self.recheck(connection, self.library, self.settings, now=self.now, written=claimed)
         guards.note_held(connection, found, now=clock.seconds(self.now))
         return found

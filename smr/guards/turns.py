@@ -7,44 +7,58 @@ neither seeing what the other is about to send; so whoever has several is locked
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr.conditions import Who
-from smr.database.given import PLACE, bound, given, matches, places, within
+from smr.database.given import Columns, bound, given, matches, within
 from smr.events import MessageState
 from smr.guards.frequency_cap import caps_of
 from smr.settings import Settings
 from smr.tables import customers, messages, named
 
 MAY_GO = [str(state) for state in (MessageState.QUEUED, MessageState.CLAIMED, MessageState.SENDING)]
+OWNER: Columns = {"bucket": sa.SmallInteger(), "customer_id": sa.Text()}
 
 
-def take_turns(connection: Connection, settings: Settings, message_ids: Sequence[str]) -> None:
+class Owned(Protocol):
+    """A message: whose it is, and its id, which begins with three hex digits of its bucket."""
+
+    @property
+    def customer_id(self) -> str:
+        """Whose it is."""
+
+    @property
+    def message_id(self) -> str:
+        """The message's id."""
+
+
+def take_turns(connection: Connection, settings: Settings, written: Sequence[Owned]) -> None:
     """Hold the customers of these messages who have others that may go at the same time."""
     policy = settings.policy
     counted = any(caps_of(settings)) or policy.fatigue is not None or policy.mix is not None
-    if connection.dialect.name == "postgresql" and counted and message_ids:
-        connection.execute(HELD, bound(connection, PLACE, places(message_ids)))
+    if connection.dialect.name == "postgresql" and counted and written:
+        owners = {(int(one.message_id[:3], 16), one.customer_id) for one in written}
+        connection.execute(HELD, bound(connection, OWNER, sorted(owners)))
 
 
 def _held(dialect: str) -> sa.Select[Any]:
-    wanted = given(dialect, PLACE)
-    mine, other = named(messages, "mine"), named(messages, "other")
-    more = (
-        sa.select(sa.func.count())
-        .select_from(other)
-        .where(Who.of(customers).owns(other), other.c.state.in_(MAY_GO))
-        .scalar_subquery()
+    wanted = given(dialect, OWNER)
+    their = named(messages, "their")
+    several = (
+        sa.select(their.c.bucket, their.c.customer_id)
+        .select_from(their.join(wanted, matches(their, wanted, OWNER)))
+        .where(within(dialect, their), their.c.state.in_(MAY_GO))
+        .group_by(their.c.bucket, their.c.customer_id)
+        .having(sa.func.count() > 1)
+        .subquery("several")
     )
     return (
         sa.select(customers.c.bucket)
-        .select_from(
-            mine.join(wanted, matches(mine, wanted, PLACE)).join(customers, Who.of(mine).owns(customers))
-        )
-        .where(within(dialect, mine), within(dialect, customers), more > 1)
+        .select_from(customers.join(several, Who.of(several).owns(customers)))
+        .where(within(dialect, customers), within(dialect, several))
         .order_by(customers.c.bucket, customers.c.customer_id)
         .with_for_update(of=customers)
     )

@@ -222,10 +222,10 @@ def _move(
     if owner is None:
         for row, message in zip(rows, held, strict=True):
             row["token"] = message.token
-    where = (sql.is_in(source),)
     if owner is None:
+        where = (sql.is_in(source),)
         return changed_each(connection, messages, rows, key=key, tell="message_id", where=where, same=same)
-    update_each(connection, messages, rows, key=key, where=where, same=same)
+    update_each(connection, messages, rows, key=key, same=same)  # locked by `take`, as queued
     return {message.message_id for message in held}
 
 

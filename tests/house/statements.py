@@ -436,7 +436,12 @@ def _membership(expression: Any, query: SelectBase) -> list[Edge]:
 
 
 def _pins(part: Any) -> set[Node]:
-    """The sources that a condition holds to named buckets: `bucket = :b`, `IN (:b, …)`, `= ANY(:b)`."""
+    """The sources that a condition holds to named buckets: `bucket = :b`, `IN (:b, …)`, `= ANY(:b)`; or
+    `:anywhere OR bucket = ANY(:b)`, where all partitions have some of many.
+    """
+    if isinstance(part, BooleanClauseList) and part.operator is operators.or_:
+        named = [one for one in part.clauses if not _is_given(one)]
+        return _pins(_plain(named[0])) if len(named) == 1 else set()
     if not isinstance(part, BinaryExpression) or part.operator not in (operators.eq, operators.in_op):
         return set()
     for side, other in ((part.left, part.right), (part.right, part.left)):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from smr.database import Database, insert_missing, insert_or_update
 from smr.database.timing import database_now
@@ -30,6 +31,11 @@ def _bought() -> Any:
 
 def _tagged(where: Any) -> Any:
     return sa.select(sa.literal(1)).select_from(tags).where(where)
+
+
+def _some_or_any(bucket: Any) -> Any:
+    some = sa.bindparam("some", type_=ARRAY(sa.SmallInteger))
+    return sa.or_(sa.bindparam("anywhere", type_=sa.Boolean()), bucket == sa.any_(some))
 
 
 def _claim(inner: Any, outer: Any) -> Any:
@@ -113,6 +119,7 @@ GOOD = {
     .where(_same(candidates, customers)),
     "a claim of one bucket": _claim(messages.c.bucket == 17, messages.c.bucket == 17),
     "a claim of some buckets": _claim(messages.c.bucket.in_([1, 2]), messages.c.bucket.in_([1, 2])),
+    "a claim of some buckets, or of too many to name": _claim(*[_some_or_any(messages.c.bucket)] * 2),
     "a report": sa.select(messages.c.state, sa.func.count()).group_by(messages.c.state).limit(10),
     "what is meant for the whole shop": sa.update(candidates)
     .values(state="blocked")

@@ -44,4 +44,5 @@ def statements_keep_the_rules() -> Iterator[None]:
     """Fail the test in which smr executed a statement that breaks a rule."""
     _found.clear()
     yield
-    assert _found == []
+    if _found:
+        pytest.fail("\n".join(_found))
