@@ -25,7 +25,7 @@ from benchmarks.loading import load, tidy, write_csv
 from benchmarks.measure import Ran, python, smr, typical
 from benchmarks.places import Place
 from benchmarks.playbooks import rules, write_rules, write_shop
-from benchmarks.world import CATEGORIES, DAY, RUN_AT, World
+from benchmarks.world import CATEGORIES, DAY, LASTS_DAYS, RUN_AT, World
 from smr.database import open_database
 from smr.database.migrate import ensure_current
 
@@ -368,7 +368,7 @@ def queueing(bench: Bench) -> Iterator[Figure]:
 
 def _rate(ran: list[dict[str, Any]]) -> float:
     """Jobs done in a second, the middle of all runs."""
-    return median(one["done"] / one["seconds"] for one in ran)
+    return float(median(one["done"] / one["seconds"] for one in ran))
 
 
 def _burned(
@@ -427,6 +427,22 @@ def _rule(bench: Bench, name: str) -> Iterator[Figure]:
     yield Figure("one rule by hand, written down", written["seconds"] * 1000, " ms", note=note)
     slower = ours["seconds"] / written["seconds"]
     yield Figure("  time of smr to that", slower, "×", 1.15, "most", only_full=True)
+    if bench.place.kind == "SQLite":
+        yield from _scans(bench, url, path, ours["seconds"])
+
+
+def _scans(bench: Bench, url: str, rules: str, ours: float) -> Iterator[Figure]:
+    """The same rule by a full scan of all lines in a Parquet file, by three that are good at that."""
+    lines, days = str(bench.folder / "lines.parquet"), str(LASTS_DAYS[0])
+    python(["-m", "benchmarks.by_frame", "write", url, lines])
+    for kind, name in (("duckdb", "DuckDB"), ("polars", "Polars"), ("pandas", "pandas")):
+        scan = _told(python(["-m", "benchmarks.by_frame", kind, lines, rules, days, "5"]))
+        _expect(scan["due"] > 0, f"{name} found somebody")
+        note = f"{scan['due']:,} customers; no stock at home, no guard, nothing written down"
+        yield Figure(f"one rule by {name}, full scan", scan["seconds"] * 1000, " ms", note=note)
+        wanted = 1.0 if kind == "duckdb" else None
+        yield Figure("  that to smr", scan["seconds"] / ours, "×", wanted, only_full=True)
+    Path(lines).unlink()
 
 
 def _growth(bench: Bench, large: str) -> Iterator[Figure]:

@@ -61,7 +61,7 @@ class CompiledTemplate:
             text = "".join(first) if len(first) < FIRST_PIECES else _bounded(first, pieces)
             if len(text) > OUTPUT_LENGTH:
                 raise ValueRefused(f"the text has more than {OUTPUT_LENGTH:,} characters")
-            if self.kind != "text" or not all(map(str.isprintable, text.split("\n"))):
+            if self.kind == "url" or not text.isprintable():
                 _check_text(text, self.kind)
             return text
         except Exception as error:
@@ -164,6 +164,8 @@ def _bounded(first: list[str], pieces: Iterator[str]) -> str:
 
 
 def _check_text(text: str, kind: Kind) -> None:
+    if kind == "text" and all(map(str.isprintable, text.split("\n"))):
+        return
     found = _UNPRINTABLE.search(text)
     if found:
         raise ValueRefused(
