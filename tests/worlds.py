@@ -115,6 +115,7 @@ class Tag:
     set_at: datetime
     expires_at: datetime | None = None
     source: str | None = "test"
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from smr.due.triggers import allows, cron_times
 from smr.due.window import Today
 from smr.errors import OperatorError, did_you_mean
 from smr.events import Reason
+from smr.explain.because import Because, because
 from smr.explain.leaves import Leaf, leaves
 from smr.explain.rules import Asked, RuleView
 from smr.guards import contact, quiet_hours, stock
@@ -93,6 +94,7 @@ class StepView:
     expires_at: datetime | None = None
     is_due: bool = False
     blocks: tuple[Reason, ...] = ()
+    because: Because | None = None
     passed: tuple[Reason, ...] = ()
     held_out: bool = False
     channel: str | None = None
@@ -332,6 +334,7 @@ class _Asking:
             _moment(row.expires_at),
             is_due=due_at is not None and not is_ahead,
             blocks=blocks,
+            because=self._because(playbook, step, blocks),
             passed=passed,
             held_out=bool(row.held_out),
             channel=row.channel,
@@ -342,6 +345,12 @@ class _Asking:
             rounds=rounds,
             next_at=due_at if is_ahead and message is None else self._next_time(playbook, step),
         )
+
+    def _because(self, playbook: Playbook, step: Step, blocks: tuple[Reason, ...]) -> Because | None:
+        """The fact behind the reason that decides."""
+        if not blocks:
+            return None
+        return because(self.connection, blocks[0], playbook, step, self.settings, self.customer, self.now)
 
     def _held(
         self, playbook: Playbook, step: Step, channel: str, *, full: bool

@@ -8,9 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from smr import clock
+from smr.conditions.contact import ANY
 from smr.due import AskedDay, Rhythm
 from smr.events import Reason
 from smr.explain.ask import Explanation, PlaybookView, StepView, SupplyView
+from smr.explain.because import Because
 from smr.explain.leaves import Leaf
 from smr.explain.rules import RuleView
 from smr.words import reason_in
@@ -48,6 +50,11 @@ ENGLISH = {
     "sent": "message {state} on {channel}, {at}: it is not made a second time",
     "blocked": "✗ not sent: {reason} — {words}",
     "would_block": "✗ would not be sent as things stand: {reason} — {words}",
+    "opted_out_since": "refused {what} on {since}{source}",
+    "complaint_open_since": "tag {what} since {since}{until}{source}",
+    "everywhere": "all channels",
+    "until": " until {until}",
+    "source": " ({source})",
     "rounds": "rounds of this playbook: {used} of {rate}",
     "also": "also: {reasons}",
     "passed": "passed: {reasons}",
@@ -99,6 +106,11 @@ CHINESE = {
     "sent": "{channel} 上的消息状态为 {state}（{at}），不会重复生成",
     "blocked": "✗ 不发送：{reason} — {words}",
     "would_block": "✗ 按目前情况不会发送：{reason} — {words}",
+    "opted_out_since": "{since} 拒收{what}{source}",
+    "complaint_open_since": "{since} 起带有标签 {what}{until}{source}",
+    "everywhere": "所有渠道",
+    "until": "，到 {until} 为止",
+    "source": "（{source}）",
     "rounds": "本剧本近期已提醒 {used} 轮（上限 {rate}）",
     "also": "同时还有：{reasons}",
     "passed": "已通过：{reasons}",
@@ -300,6 +312,8 @@ class Teller:
             first, *others = view.blocks
             said = "blocked" if view.is_due else "would_block"
             yield self.say(said, reason=first, words=reason_in(self.language, first))
+            if view.because is not None:
+                yield self.because(view.because)
             if others:
                 yield self.say("also", reasons=", ".join(others))
             if view.rounds is not None:
@@ -320,6 +334,16 @@ class Teller:
             yield self.say("verdict", at=at, state=view.last_verdict["state"], reason=said)
             if view.last_verdict["winner_playbook"] is not None:
                 yield self.winner(view.last_verdict, "winner")
+
+    def because(self, fact: Because) -> str:
+        """The fact behind a reason."""
+        return self.say(
+            f"{fact.reason}_since",
+            what=self.words["everywhere"] if fact.what == ANY else fact.what,
+            since=self.minute(fact.since),
+            until=self.say("until", until=self.minute(fact.until)) if fact.until else "",
+            source=self.say("source", source=fact.source) if fact.source else "",
+        )
 
     def winner(self, verdict: Mapping[str, Any], how: str) -> str:
         """Whom it gave way to, and what became of that one's message."""

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,8 +51,22 @@ def share(folder: Path, url: str, *arguments: str, crash: str = "") -> subproces
     config = str(folder / "config.yaml")
     command = [sys.executable, "-m", "smr", "run", "--config", config, "--now", NOW, *arguments]
     return subprocess.Popen(
-        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        command,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
     )
+
+
+def end_group(pid: int) -> None:
+    """Kill what a process has started, and wait until all of it is gone."""
+    with suppress(ProcessLookupError):
+        while True:
+            os.killpg(pid, signal.SIGKILL)
+            time.sleep(0.02)
 
 
 def ran(url: str) -> list[str]:
@@ -102,7 +118,9 @@ def test_what_a_killed_process_had_in_hand_is_done_by_the_other(
 def test_a_run_of_which_all_processes_were_killed_is_made_anew(
     shop: Path, database_url: str, undisturbed: list[tuple[Any, ...]]
 ) -> None:
-    share(shop, database_url, "--slices", "2", crash="in_judging:1").communicate(timeout=120)
+    process = share(shop, database_url, "--slices", "2", crash="in_judging:1")
+    process.communicate(timeout=120)
+    end_group(process.pid)
     run(shop, database_url)
     assert outbox(database_url) == undisturbed
 

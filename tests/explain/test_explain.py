@@ -169,3 +169,28 @@ def test_scores_are_told_beside_the_condition_that_asks_for_them(database: Datab
 
     assert told("ana") == (False, "recency 5, frequency 3")
     assert told("ben") == (False, None)
+
+
+def test_who_refused_or_complains_is_told_with_the_fact_behind_it(database: Database) -> None:
+    """Ana opted out of everything two days ago; Ben's complaint of yesterday is open for a week."""
+    world = World(now=NOW)
+    world.product("P1", category="洁面")
+    for who in ("ana", "ben"):
+        world.customer(who, addresses={"wecom": f"wm_{who}"}, consent=True)
+        world.purchase(who, "P1", days_ago=8)
+    world.consent("ana", days_ago=2, channel="*", purpose="*", granted=False, source="chat: 别再发了")
+    tag = {"source": "chat", "reason": "“退钱”", "expires_at": NOW + timedelta(days=6)}
+    world.tag("ben", "投诉中", days_ago=1, **tag)
+    put(database, world)
+    settings = Settings()
+
+    def told(who: str, language: str) -> str:
+        explanation = explain(database, library(CARE), settings, who, now=NOW)
+        lines = [line.strip() for line in tell(explanation, settings.shop.tz, language)]
+        (place,) = (number for number, line in enumerate(lines) if line.startswith("✗ "))
+        return lines[place + 1]
+
+    assert told("ana", "en") == "refused all channels on 2026-11-21 09:00 (chat: 别再发了)"
+    assert told("ana", "zh") == "2026-11-21 09:00 拒收所有渠道（chat: 别再发了）"
+    assert told("ben", "en") == "tag 投诉中 since 2026-11-22 09:00 until 2026-11-29 09:00 (“退钱”)"
+    assert told("ben", "zh") == "2026-11-22 09:00 起带有标签 投诉中，到 2026-11-29 09:00 为止（“退钱”）"
