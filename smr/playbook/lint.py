@@ -70,8 +70,10 @@ def lint(library: Library, settings: Settings) -> list[Fault]:
     """Warnings about a library, by file and place."""
     found = list(_of_settings(library, settings))
     found += _of_segments(library)
+    given = _tags(library, settings)
     for document in library.documents.values():
         found += _commas(document)
+        found += _misspelt(document, given)
     for playbook in library.playbooks:
         found += Lint(library, settings, playbook).warnings()
     return sorted(found)
@@ -476,6 +478,26 @@ def _commas(document: Document) -> Iterator[Fault]:
             what = f"{said!r} is one name with a full-width {_COMMA} in it"
             fix = "write a list with ordinary commas: [one, another]"
             yield document.fault(path, "full_width_comma", what, fix, warning=True)
+
+
+def _tags(library: Library, settings: Settings) -> list[str]:
+    """The tags that are given here: by rule, by topic, or as those of an open complaint."""
+    by_topic = [topic.tag for topic in library.topics.values() if topic.tag is not None]
+    return list(dict.fromkeys([*library.tags, *by_topic, *settings.policy.complaint_tags]))
+
+
+def _misspelt(document: Document, given: list[str]) -> Iterator[Fault]:
+    """Of a tag that nothing gives here, and that is nearly one that something does."""
+    for path in document.values:
+        key = next((part for part in reversed(path) if isinstance(part, str)), "")
+        said = document.value(path)
+        if key != "tag" or not isinstance(said, str) or path[0] == "topics" or said in given:
+            continue
+        near = get_close_matches(said, given, n=1, cutoff=0.6)
+        if near:
+            what = f"no topic and no rule gives the tag {said!r}"
+            fix = f"did you mean {near[0]!r}? Staff and imports may give any tag"
+            yield document.fault(path, "tag_unknown", what, fix, warning=True)
 
 
 def _hidden(document: Document, ladder: str, rungs: tuple[Rung, ...], number: int) -> Iterator[Fault]:

@@ -151,6 +151,22 @@ def test_a_goal_nearly_in_the_catalog_is_a_slip_and_another_is_not(tmp_path: Pat
     assert warnings(tmp_path, text + "goal: {purchase: {category: 面霜}}") == []
 
 
+def test_a_tag_nearly_given_by_a_topic_or_a_rule_is_a_slip_and_another_is_not(tmp_path: Path) -> None:
+    (tmp_path / "segments.yaml").write_text(
+        "tags: [{tag: 爱喝咖啡, when: {orders: {at_least: 3}}}]\n", encoding="utf-8"
+    )
+    text = REFILL + steps("name: a, send: on due")
+    for tag, told in (
+        ("投诉", True),
+        ("爱喝咖非", True),
+        ("爱喝咖啡", False),
+        ("投诉中", False),
+        ("VIP", False),
+    ):
+        found = warnings(tmp_path, text + f"who: {{not: {{tag: [老客, {tag}]}}}}")
+        assert found == ([("who → not → tag[2]", "tag_unknown")] if told else []), tag
+
+
 def test_useful_for_is_compared_with_days_and_quiet_hours(tmp_path: Path) -> None:
     quiet = Settings.model_validate({"policy": {"quiet_hours": {"from": "21:00", "to": "09:00"}}})
     short = REFILL + steps("name: a, send: on due, useful_for: 12h")
