@@ -22,6 +22,7 @@ from smr.garbage import look_rarely
 COMMANDS = {
     "demo": "smr.cli.demo:demo",
     "init": "smr.cli.init:init",
+    "gallery": "smr.cli.gallery:gallery",
     "check": "smr.cli.check:check",
     "import": "smr.cli.import_:import_facts",
     "calendar": "smr.cli.calendar:show_calendar",
