@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 WORKERS ?= 3
+RUNS   ?= 50
 
 # Tests and benchmarks start smr hundreds of times: Python keeps what it compiled.
 unexport PYTHONDONTWRITEBYTECODE
@@ -41,8 +42,8 @@ check: setup-test ## ruff, mypy and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-crash: setup-test ## kills, restarts, full disks, cuts on both databases, against the providers' own logs; half an hour
-	$(BIN)/python -m tests.crash --full
+crash: setup-test ## kills, restarts, full disks, cuts on both databases, against the providers' own logs; RUNS=200 for a release
+	$(BIN)/python -m tests.crash --full --runs $(RUNS)
 
 bench: setup-test ## speed, as ratios against hand-written references in the same run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

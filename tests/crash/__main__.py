@@ -1,4 +1,4 @@
-"""python -m tests.crash [--full]: kills, stops, restarts and cuts, and one line of totals.
+"""python -m tests.crash [--full] [--runs N]: kills, stops, restarts and cuts, and one line of totals.
 
 Each part ends by comparing the ledger with the providers' own logs. The control does the same with the
 `sending` record switched off, and must find duplicates; otherwise the harness would not be able to see any.
@@ -94,11 +94,11 @@ def _child(kind: str, chosen: list[Task], file: Path) -> None:
 def main() -> int:
     """Run, print the tables and one line of totals; 0 where all held and the control saw duplicates."""
     asked = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
-    asked.add_argument("--full", action="store_true", help="as much as before a release, not as for a change")
-    asked.add_argument("--runs", type=int, help="runs of each named point")
+    asked.add_argument("--full", action="store_true", help="all parts, and the figures that have to be reached")
+    asked.add_argument("--runs", type=int, help="runs of each named point; 200 for a release")
     asked.add_argument("--databases", default=",".join(DATABASES))
     given = asked.parse_args()
-    runs = given.runs or (200 if given.full else 10)
+    runs = given.runs or (50 if given.full else 10)
     kinds = given.databases.split(",")
     every = tasks(runs, full=given.full)
     chosen = {kind: [task for task in every if kind in task.databases] for kind in kinds}

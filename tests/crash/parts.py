@@ -288,13 +288,15 @@ COST = {
 
 
 def tasks(runs: int, *, full: bool) -> list[Task]:
-    """What is done: `runs` at each named point; the rest in proportion, or as much as `full` asks."""
+    """What is done: `runs` at each named point, and the rest in proportion; with `full` at least what a
+    change has to reach, and with 200 runs what a release has to.
+    """
     many = {
         "moments": 2 * runs,
-        "sleepers": 500 if full else 2 * runs,
-        "syscalls": 600 if full else 4 * runs if runs >= 10 else 3 * runs,
-        "restarts": 100 if full else min(runs, 3),
-        "power_cuts": 20_000 if full else 400 if runs >= 10 else 100,
+        "sleepers": max(20, 5 * runs // 2) if full else 2 * runs,
+        "syscalls": max(200, 3 * runs) if full else 4 * runs if runs >= 10 else 3 * runs,
+        "restarts": max(3, runs // 2) if full else min(runs, 3),
+        "power_cuts": max(400, 100 * runs) if full else 400 if runs >= 10 else 100,
     }
 
     def task(name: str, work: Callable[[Harness, Part, int], None], times: int, *where: str) -> Task:
@@ -312,5 +314,5 @@ def tasks(runs: int, *, full: bool) -> list[Task]:
     if tracing.why_not() is None:
         found.append(task("calls to the kernel that kill or fail", syscalls, many["syscalls"]))
     if full:
-        found.append(task("8 workers at once", together_8, 100_000))
+        found.append(task("8 workers at once", together_8, 500 * runs))
     return [*found, task("control without `sending`", control, min(runs * 3, 60))]
