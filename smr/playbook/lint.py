@@ -491,7 +491,9 @@ def _misspelt(document: Document, given: list[str]) -> Iterator[Fault]:
     for path in document.values:
         key = next((part for part in reversed(path) if isinstance(part, str)), "")
         said = document.value(path)
-        if key != "tag" or not isinstance(said, str) or path[0] == "topics" or said in given:
+        if key != "tag" or not isinstance(said, str) or path[0] == "topics":
+            continue
+        if said in given or _COMMA in said:
             continue
         near = get_close_matches(said, given, n=1, cutoff=0.6)
         if near:

@@ -94,7 +94,7 @@ def _child(kind: str, chosen: list[Task], file: Path) -> None:
 def main() -> int:
     """Run, print the tables and one line of totals; 0 where all held and the control saw duplicates."""
     asked = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
-    asked.add_argument("--full", action="store_true", help="all parts, and the figures that have to be reached")
+    asked.add_argument("--full", action="store_true", help="all parts, and the figures to be reached")
     asked.add_argument("--runs", type=int, help="runs of each named point; 200 for a release")
     asked.add_argument("--databases", default=",".join(DATABASES))
     given = asked.parse_args()
