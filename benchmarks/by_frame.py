@@ -5,8 +5,8 @@
 
 Each reads the columns it needs of all purchase lines, looks for each customer's last purchase in the category
 of the first playbook, adds what the catalog says that quantity lasts, and keeps whom it runs out for in the
-span, with at least two orders. No stock at home, nothing learned, no guard, nothing written down. Prints one
-JSON line with the median; all three find as many.
+span, with at least two orders. No stock at home, nothing learned, no guard, nothing written down. Of two last
+lines of the same instant each takes one, so they find nearly as many. Prints one JSON line with the median.
 """
 
 from __future__ import annotations
