@@ -292,7 +292,7 @@ def tasks(runs: int, *, full: bool) -> list[Task]:
     change has to reach, and with 200 runs what a release has to.
     """
     many = {
-        "moments": 2 * runs,
+        "moments": 4 * runs if full else 2 * runs,
         "sleepers": max(20, 5 * runs // 2) if full else 2 * runs,
         "syscalls": max(200, 3 * runs) if full else 4 * runs if runs >= 10 else 3 * runs,
         "restarts": max(3, runs // 2) if full else min(runs, 3),
