@@ -107,6 +107,8 @@ def _with_their_kin(chosen: Sequence[Ready], ready: Sequence[Ready]) -> list[Rea
 def take(chosen: Sequence[Ready], shown: Path, settings: Settings) -> list[str]:
     """Copy these playbooks as drafts; the files written. Nothing is where one of them is there already."""
     folder = settings.playbooks
+    if not folder.is_dir():
+        raise OperatorError(f"there is no folder of playbooks at {folder}; make one with: smr init")
     drafts = f"    playbooks: [{', '.join(one.playbook.name for one in chosen)}]\n"
     wanted: dict[Path, str] = {}
     for one in chosen:
@@ -123,7 +125,6 @@ def take(chosen: Sequence[Ready], shown: Path, settings: Settings) -> list[str]:
     wanted |= _catalog(chosen, shown, settings)
     for path, text in wanted.items():
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
         except OSError as error:
             raise OperatorError(f"{path} cannot be written: {error.strerror}") from None
@@ -133,11 +134,10 @@ def take(chosen: Sequence[Ready], shown: Path, settings: Settings) -> list[str]:
 def _catalog(chosen: Sequence[Ready], shown: Path, settings: Settings) -> dict[Path, str]:
     """The shop's catalog with how long things last that it says nothing of, where there are any."""
     folder = settings.playbooks
-    path = next(
-        (folder / name for name in ("catalog.yml",) if (folder / name).exists()), folder / "catalog.yaml"
-    )
+    path = folder / "catalog.yml"
+    path = path if path.exists() else folder / "catalog.yaml"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    known = load_library(folder, settings).catalog.cycles.categories if folder.is_dir() else {}
+    known = load_library(folder, settings).catalog.cycles.categories
     stated = load_library(shown, settings).catalog.cycles.categories
     lines = dict.fromkeys(line for one in chosen for line in _categories(one.playbook) if line not in known)
     changes = [Change("category", line, round(stated[line].lasts / clock.DAY)) for line in lines]

@@ -64,9 +64,14 @@ def matches(table: Any, rows: sa.FromClause, names: Iterable[str]) -> sa.ColumnE
     return sa.and_(*(table.c[name] == rows.c[name] for name in names))
 
 
+def bucket_in(message_id: str) -> int:
+    """The bucket that a message id begins with, in three digits."""
+    return int(message_id[:3], 16)
+
+
 def buckets_of(message_ids: Sequence[str]) -> list[int]:
-    """The bucket of each message id: its first three digits."""
-    return [int(message_id[:3], 16) for message_id in message_ids]
+    """The bucket of each message id."""
+    return list(map(bucket_in, message_ids))
 
 
 def places(message_ids: Sequence[str]) -> list[tuple[int, str]]:

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Connection
 from smr import clock
 from smr.conditions import Who
 from smr.conditions.contact import may_reach
-from smr.database.given import Columns, bound, buckets_of, given, matches, within
+from smr.database.given import Columns, bound, bucket_in, buckets_of, given, matches, within
 from smr.discretion import naming
 from smr.events import Reason
 from smr.guards.chain import reason_of
@@ -289,7 +289,7 @@ class _Together:
 
 
 def _ask(connection: Connection, bench: Bench, alike: _Alike, some: Sequence[Written]) -> dict[str, _Answer]:
-    asked = [(int(one.message_id[:3], 16), one.customer_id, one.anchor, one.message_id) for one in some]
+    asked = [(bucket_in(one.message_id), one.customer_id, one.anchor, one.message_id) for one in some]
     values = {"now": clock.seconds(bench.now), "run": 0, **bound(connection, ASKED, asked)}
     statement = _kept.statement(connection.dialect.name, bench, alike)
     rows = connection.execute(statement, values)

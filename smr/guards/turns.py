@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from smr.conditions import Who
-from smr.database.given import Columns, bound, given, matches, within
+from smr.database.given import Columns, bound, bucket_in, given, matches, within
 from smr.events import MessageState
 from smr.guards.frequency_cap import caps_of
 from smr.settings import Settings
@@ -40,7 +40,7 @@ def take_turns(connection: Connection, settings: Settings, written: Sequence[Own
     policy = settings.policy
     counted = any(caps_of(settings)) or policy.fatigue is not None or policy.mix is not None
     if connection.dialect.name == "postgresql" and counted and written:
-        owners = {(int(one.message_id[:3], 16), one.customer_id) for one in written}
+        owners = {(bucket_in(one.message_id), one.customer_id) for one in written}
         connection.execute(HELD, bound(connection, OWNER, sorted(owners)))
 
 

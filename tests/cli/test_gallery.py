@@ -18,7 +18,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A shop that says nothing but that it is Chinese."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yaml").write_text("shop: {language: zh}\n", encoding="utf-8")
-    return tmp_path / "playbooks"
+    folder = tmp_path / "playbooks"
+    folder.mkdir()
+    return folder
 
 
 def smr(*arguments: str) -> Result:
@@ -49,7 +51,6 @@ def test_drafts_pass_the_tests_that_came_along() -> None:
 
 
 def test_what_a_category_lasts_is_added_to_the_catalog_and_nothing_else_changes(shop: Path) -> None:
-    shop.mkdir()
     (shop / "catalog.yaml").write_text(
         "cycles:\n  categories:\n    茶叶: {lasts: 40d}  # 一罐\n", encoding="utf-8"
     )
@@ -60,7 +61,6 @@ def test_what_a_category_lasts_is_added_to_the_catalog_and_nothing_else_changes(
 
 
 def test_a_segment_that_the_shop_lacks_is_told_with_its_line(shop: Path) -> None:
-    shop.mkdir()
     (shop / "segments.yaml").write_text(
         "segments: {老客: {where: {orders: {at_least: 2}}}}\n", encoding="utf-8"
     )
@@ -82,3 +82,9 @@ def test_what_is_there_already_is_kept_and_an_unknown_name_is_told(shop: Path) -
     assert "nothing was written" in str(again.exception)
     assert not (shop / "coffee.yaml").exists()
     assert "did you mean 'coffee'" in str(smr("gallery", "coffe").exception)
+
+
+def test_where_there_is_no_shop_nothing_is_written(shop: Path) -> None:
+    shop.rmdir()
+    assert "smr init" in str(smr("gallery", "coffee").exception)
+    assert not shop.exists()
