@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import Connection
 
 from smr import tables
-from smr.chat import BUILT_IN, Listener
+from smr.chat import Listener, built_in
 from smr.database import Database, insert_missing
 from smr.facts.heard import Mention, heard_in, record
 from smr.tables import bucket_of, dice_of
@@ -131,7 +131,7 @@ class Interaction:
     attributes: dict[str, Any] | None = None
 
 
-LISTENER = Listener(BUILT_IN)
+LISTENER = Listener(built_in())
 """Who listens to what is said in these worlds."""
 
 

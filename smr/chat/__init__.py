@@ -6,6 +6,6 @@ word. Knows no table; whoever records a message asks here, once.
 
 from smr.chat.fold import BREAK, fold, latin_words
 from smr.chat.listen import Heard, Listener
-from smr.chat.topics import BUILT_IN, Topic, topics_of
+from smr.chat.topics import Topic, built_in, topics_of
 
-__all__ = ["BREAK", "BUILT_IN", "Heard", "Listener", "Topic", "fold", "latin_words", "topics_of"]
+__all__ = ["BREAK", "Heard", "Listener", "Topic", "built_in", "fold", "latin_words", "topics_of"]

@@ -58,27 +58,24 @@ class Topic(Part):
 
 
 @cache
-def _built_in() -> dict[str, Topic]:
+def built_in() -> Mapping[str, Topic]:
+    """The topics smr knows by itself, in Chinese."""
     text = files("smr.chat").joinpath("topics.yaml").read_text(encoding="utf-8")
     data: dict[str, Any] = read_yaml(text, "topics.yaml").data
     return {name: Topic.model_validate(said) for name, said in data.items()}
 
 
-BUILT_IN: Mapping[str, Topic] = _built_in()
-"""The topics smr knows by itself, in Chinese."""
-
-
 def topics_of(stated: Mapping[str, Topic]) -> dict[str, Topic]:
     """The topics of a shop: the built-in ones as the operator changed them, then the operator's own."""
     found = {}
-    for name, topic in BUILT_IN.items():
+    for name, topic in built_in().items():
         said = stated.get(name)
         if said is None:
             found[name] = topic
         elif not said.off:
             kept = {key: getattr(said, key) for key in said.model_fields_set}
             found[name] = topic.model_copy(update=kept)
-    own = {name: topic for name, topic in stated.items() if name not in BUILT_IN and not topic.off}
+    own = {name: topic for name, topic in stated.items() if name not in built_in() and not topic.off}
     return {**found, **own}
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from smr import pipeline, runs
+from smr.alarms import alarms
 from smr.cli.processes import others, place_of
 from smr.cli.say import bar, facts, give_json, talk
 from smr.cli.shop import ConfigOption, JsonOption, NowOption, PlaybookOption, Shop, open_shop
@@ -17,7 +18,6 @@ from smr.errors import StateError
 from smr.messages.rendering import FailedMessage, RenderedMessage
 from smr.report import ACCEPTED, EXPIRED, HELD_OUT, RunReport
 from smr.sharing import Place
-from smr.simulation import alarms
 from smr.words import reason_in
 
 BlastOption = Annotated[

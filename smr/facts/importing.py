@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from smr import clock
-from smr.chat import BUILT_IN, Listener
+from smr.chat import Listener, built_in
 from smr.crash_points import reached
 from smr.database import Database, Session
 from smr.errors import OperatorError
@@ -135,7 +135,7 @@ def intake_of(
         return RecordIntake(CalendarDays(), session)
     if kind == "products":
         return RecordIntake(Products(settings, now), session)
-    return FactIntake(shape_of(kind, settings), session, listener or Listener(BUILT_IN))
+    return FactIntake(shape_of(kind, settings), session, listener or Listener(built_in()))
 
 
 def _begin(session: Session, source: Source, now: datetime) -> int:

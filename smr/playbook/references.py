@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from smr.chat import BUILT_IN
+from smr.chat import built_in
 from smr.cron import schedule_cron
 from smr.errors import Fault, did_you_mean
 from smr.notation import parse_send
@@ -120,7 +120,7 @@ class Names:
                 **{name: _stages(segments, name) for name in _mapping(segments, "ladders")},
             }
         )
-        self._topics = None if segments is None else list({**BUILT_IN, **_mapping(segments, "topics")})
+        self._topics = None if segments is None else list({**built_in(), **_mapping(segments, "topics")})
 
     def conditions(self, document: Document, path: Steps) -> Iterator[Fault]:
         """Faults of a condition and all those inside it."""
@@ -309,16 +309,16 @@ def _tags_twice(segments: Document) -> Iterator[Fault]:
 def _topics(segments: Document) -> Iterator[Fault]:
     """A topic of the operator's own has words; how long a tag stays says nothing without a tag."""
     for name, said in _mapping(segments, "topics").items():
-        if name in BUILT_IN or not isinstance(said, dict):
+        if name in built_in() or not isinstance(said, dict):
             continue
         place: Steps = ("topics", name)
         if not any(said.get(key) for key in ("any_of", "also", "exactly")):
             what, fix = (
                 f"the topic {name!r} has no words",
-                "write any_of: [...]; built in are " + ", ".join(BUILT_IN),
+                "write any_of: [...]; built in are " + ", ".join(built_in()),
             )
             yield segments.fault(
-                place, "topic_without_words", what, did_you_mean(name, list(BUILT_IN)) or fix, key=True
+                place, "topic_without_words", what, did_you_mean(name, list(built_in())) or fix, key=True
             )
         if "for" in said and "tag" not in said:
             what = "for says how long a tag stays, and this topic gives none"

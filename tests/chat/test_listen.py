@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from smr.chat import BUILT_IN, Heard, Listener, Topic, fold, topics_of
+from smr.chat import Heard, Listener, Topic, built_in, fold, topics_of
 from smr.chat.fold import _simplified
 
 LISTENER = Listener(topics_of({}))
@@ -79,9 +79,9 @@ def test_the_word_by_which_a_topic_is_told_is_the_operators_own_spelling() -> No
     assert LISTENER.hears("這次過 敏 了") == (Heard("皮肤问题", "过敏"),)
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", built_in())
 def test_each_word_of_a_built_in_topic_is_heard(name: str) -> None:
-    for word in (*BUILT_IN[name].words, *(BUILT_IN[name].exactly or ())):
+    for word in (*built_in()[name].words, *(built_in()[name].exactly or ())):
         assert name in topics(word), word
 
 

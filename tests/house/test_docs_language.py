@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smr.chat import BUILT_IN, Topic
+from smr.chat import Topic, built_in
 from smr.conditions.model import KINDS
 from smr.messages.context import NAMES
 from smr.messages.filters import FILTERS, HTML_FILTERS
@@ -73,7 +73,7 @@ def test_a_key_of_the_language_is_explained_in_both_languages(key: str) -> None:
     assert key in GUIDE
 
 
-@pytest.mark.parametrize("topic", BUILT_IN)
+@pytest.mark.parametrize("topic", built_in())
 def test_a_built_in_topic_is_explained_in_both_languages(topic: str) -> None:
     assert f"| {topic} |" in LANGUAGE
     assert topic in GUIDE

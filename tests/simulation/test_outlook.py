@@ -12,12 +12,13 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from smr import clock, pipeline
+from smr.alarms import alarms
 from smr.backtest import past
 from smr.cli.app import app
 from smr.database import Database, open_database
 from smr.database.migrate import ensure_current
 from smr.settings import Settings
-from smr.simulation import Outlook, alarms, keep, page, simulate
+from smr.simulation import Outlook, keep, page, simulate
 from smr.tables import candidates, messages, metadata, runs
 from tests.library import CATALOG, REFILL, library
 from tests.worlds import NOW, World, put
