@@ -123,11 +123,25 @@ class StrictCode(CodeGenerator):
             raise nodes.Impossible
         return super()._output_child_to_const(node, frame, finalize)
 
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:  # noqa: N802 - named by Jinja2
+        """A part that a group of values has is read on the spot; all else is asked of the sandbox."""
+        if not isinstance(node.node, nodes.Name):
+            super().visit_Getattr(node, frame)
+            return
+        group, part = frame.symbols.ref(node.node.name), repr(node.attr)
+        self.write(f"({group}[{part}] if type({group}) is dict and {part} in {group} else ")
+        super().visit_Getattr(node, frame)
+        self.write(")")
+
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        self.write("escape(environment.show(" if frame.eval_ctx.autoescape else "environment.show(")
+        """A short text is printed as it is; all else is asked of the sandbox."""
+        self._printed = self.temporary_identifier()
+        opened = "escape(" if frame.eval_ctx.autoescape else "("
+        self.write(f"{opened}{self._printed} if type({self._printed} := ")
 
     def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        self.write("))" if frame.eval_ctx.autoescape else ")")
+        short = f"len({self._printed}) <= {values.TEXT_LENGTH}"
+        self.write(f") is str and {short} else environment.show({self._printed}))")
 
 
 class Sandbox(ImmutableSandboxedEnvironment):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import Undefined, pass_context
@@ -49,7 +50,12 @@ class Filter:
 
 def language_of(context: Context) -> str:
     """`zh` or `en`: the language of the customer this is rendered for."""
-    return "zh" if str(context.parent.get("language", "en")).lower().startswith("zh") else "en"
+    return _spoken(str(context.parent.get("language", "en")))
+
+
+@lru_cache(maxsize=100)
+def _spoken(language: str) -> str:
+    return "zh" if language.lower().startswith("zh") else "en"
 
 
 def in_words(day: date, today: date, language: str) -> str:
@@ -134,10 +140,11 @@ def _default(value: object, instead: object = "", _empty: object = True) -> obje
 
 @pass_context
 def _day_filter(context: Context, value: object, form: object = "") -> str:
-    return day_text(_day(value, "day"), language_of(context), form)
+    return day_text(_day(value, "day"), language_of(context), form if type(form) is str else str(form))
 
 
-def day_text(day: date, language: str, form: object = "") -> str:
+@lru_cache(maxsize=5_000)
+def day_text(day: date, language: str, form: str = "") -> str:
     """A day as people write it: 11月23日 or 2026-11-23; `long`, `short` and `iso` are the other forms."""
     if form == "iso" or (form == "" and language == "en"):
         return day.isoformat()
@@ -149,7 +156,7 @@ def day_text(day: date, language: str, form: object = "") -> str:
         return f"{_MONTHS[day.month - 1]} {day.day}, {day.year}"
     if form == "short":
         return f"{day.day} {_MONTHS[day.month - 1][:3]}"
-    raise ValueRefused(f"day has no form {str(form)[:20]!r}", "the forms are long, short and iso")
+    raise ValueRefused(f"day has no form {form[:20]!r}", "the forms are long, short and iso")
 
 
 _SIGNS = (

@@ -121,6 +121,8 @@ def shown(value: object) -> str:
                 f"a text of {len(value):,} characters; at most {TEXT_LENGTH:,} can be printed at once"
             )
         return value
+    if type(value) is int and -LARGEST <= value <= LARGEST:
+        return str(value)
     if isinstance(value, Markup):
         return value
     if isinstance(value, bool):
