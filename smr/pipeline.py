@@ -197,7 +197,9 @@ def share(
 
 
 def _name_of(library: Library, settings: Settings, *more: Any) -> str:
-    said = (__version__, library.version, library.playbooks, settings, *more)
+    """Where the database lies decides nothing: a moved one, or a new password, need not be judged anew."""
+    deciding = [(name, value) for name, value in settings if name != "database"]
+    said = (__version__, library.version, library.playbooks, deciding, *more)
     return sha256(repr(said).encode()).hexdigest()[:16]
 
 

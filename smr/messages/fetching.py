@@ -60,6 +60,8 @@ BASE = (
     "quantity",
     "runs_out_at",
     "offer_id",
+    "playbook",
+    "step",
 )
 """Columns of a candidate that are always selected, in this order; the address follows them."""
 
@@ -77,6 +79,8 @@ BASE = (
     QUANTITY,
     RUNS_OUT_AT,
     OFFER,
+    PLAYBOOK,
+    STEP,
 ) = range(len(BASE))
 ADDRESS = len(BASE)
 
@@ -134,6 +138,11 @@ class Fetch:
         for group, fields in self.nested.items():
             made.setdefault("customer", {})[group] = {name: get(row) for name, get in fields}
         return made
+
+    @property
+    def needs_lists(self) -> bool:
+        """Whether something is read for each chunk of rows."""
+        return any(lists is not None for lists in (self.tags, self.orders, self.beside))
 
     def load_lists(self, connection: Connection, rows: Sequence[Row], now: datetime) -> None:
         """Read the lists that the rows of a chunk need."""

@@ -141,7 +141,7 @@ def preview_step(
     shown = (step.name, str(step.send), str(candidate["channel"]))
     if renderer.problem:
         return StepPreview(*shown, faults=tuple(_compile_faults(library, step, here)), notes=notes)
-    row = connection.execute(renderer.select).one()
+    row = connection.execute(renderer.fetch.select()).one()
     renderer.fetch.message_id = message_id(playbook.name, step.name, row[BUCKET], row[CUSTOMER], row[ANCHOR])
     try:
         context = renderer.context(connection, row, now)

@@ -9,7 +9,7 @@ Trap: read what you asked for to its end before changing those candidates on the
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -32,7 +32,9 @@ from smr.messages.fetching import (
     CUSTOMER,
     DUE_AT,
     EXPIRES_AT,
+    PLAYBOOK,
     SEND_AFTER,
+    STEP,
     Fetch,
     Row,
     fetch_for,
@@ -123,20 +125,23 @@ def render(
 ) -> Iterator[RenderedMessage | FailedMessage]:
     """The messages of what this run accepted in buckets low..high, at most `limit`.
 
-    By falling priority of the playbooks, then step by step, then by customer.
+    With a limit, by falling priority of the playbooks, then step by step, then by customer.
     """
-    made = _all(connection, library, settings, now, {"run": run_id, "low": low, "high": high})
-    return islice(made, limit)
+    bound = {"run": run_id, "low": low, "high": high}
+    if limit is None:
+        return _all(connection, _prepared(library, settings), now, bound)
+    one_by_one = [_Group.of([step]) for step in _steps(library, settings)]
+    return islice(_all(connection, one_by_one, now, bound), limit)
 
 
 def _all(
-    connection: Connection, library: Library, settings: Settings, now: datetime, bound: dict[str, int]
+    connection: Connection, groups: Sequence[_Group], now: datetime, bound: dict[str, int]
 ) -> Iterator[RenderedMessage | FailedMessage]:
-    for prepared in _prepared(library, settings):
-        rows = connection.execute(prepared.select, bound, execution_options={"yield_per": CHUNK})
+    for group in groups:
+        rows = connection.execute(group.select, bound, execution_options={"yield_per": CHUNK})
         with rows:
             for chunk in rows.partitions(CHUNK):
-                yield from prepared.render(connection, chunk, now, bound["run"])
+                yield from group.render(connection, chunk, now, bound["run"])
 
 
 class _Kept(threading.local):
@@ -145,33 +150,61 @@ class _Kept(threading.local):
     def __init__(self) -> None:
         self.library: Library | None = None
         self.settings: Settings | None = None
-        self.steps: list[StepRenderer] = []
+        self.groups: list[_Group] = []
 
 
 _kept = _Kept()
 
 
-def _prepared(library: Library, settings: Settings) -> list[StepRenderer]:
+def _prepared(library: Library, settings: Settings) -> list[_Group]:
     if _kept.library is not library or _kept.settings is not settings:
-        _kept.steps = [
-            StepRenderer.of(playbook, step, library, settings, candidates)
-            for playbook in library.playbooks
-            for step in playbook.steps
-        ]
+        alike: dict[Hashable, list[StepRenderer]] = {}
+        for step in _steps(library, settings):
+            alike.setdefault(step.asks, []).append(step)
+        _kept.groups = [_Group.of(steps) for steps in alike.values()]
         _kept.library, _kept.settings = library, settings
-    return _kept.steps
+    return _kept.groups
+
+
+def _steps(library: Library, settings: Settings) -> Iterator[StepRenderer]:
+    for playbook in library.playbooks:
+        for step in playbook.steps:
+            yield StepRenderer.of(playbook, step, library, settings, candidates)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Steps whose texts need the same of the database, so that one SELECT reads the candidates of all."""
+
+    steps: dict[tuple[str, str], StepRenderer]
+    select: sa.Select[Any]
+
+    @classmethod
+    def of(cls, steps: Sequence[StepRenderer]) -> _Group:
+        """A group of these."""
+        return cls({one.key: one for one in steps}, open_candidates(steps))
+
+    def render(
+        self, connection: Connection, rows: Sequence[Row], now: datetime, run_id: int
+    ) -> Iterator[RenderedMessage | FailedMessage]:
+        """The messages of these rows, step by step; rows of steps that only look like these are left out."""
+        of_steps: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            of_steps.setdefault((row[PLAYBOOK], row[STEP]), []).append(row)
+        for key, some in of_steps.items():
+            if key in self.steps:
+                yield from self.steps[key].render(connection, some, now, run_id)
 
 
 @dataclass
 class StepRenderer:
-    """One step with its texts compiled and its SELECT built; `problem` where its texts cannot be used."""
+    """One step with its texts compiled, and what it fetches; `problem` where its texts cannot be used."""
 
     playbook: Playbook
     step: Step
     texts: StepTexts | None
     problem: str
     fetch: Fetch
-    select: sa.Select[Any]
     static: dict[str, Any]
     limits: dict[str, tuple[int, str] | None]
     version: str
@@ -197,7 +230,6 @@ class StepRenderer:
             texts,
             problem,
             fetch,
-            _open_candidates(fetch, playbook, step) if source is candidates else fetch.select(),
             static_values(playbook, step, settings),
             {channel: channel_limit(settings, channel) for channel in step.via},
             library.versions.get(playbook.name, ""),
@@ -205,10 +237,23 @@ class StepRenderer:
             discretion,
         )
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its playbook and its name, as candidates have them."""
+        return self.playbook.name, self.step.name
+
+    @property
+    def asks(self) -> Hashable:
+        """What it asks the database for: steps of which this is the same can be read by one SELECT."""
+        if self.fetch.needs_lists or self.discretion.hushes(self.step.via):
+            return self.key
+        said = self.fetch.select().compile()
+        return str(said), repr(said.params)
+
     def render(
         self, connection: Connection, rows: Sequence[Row], now: datetime, run_id: int
     ) -> Iterator[RenderedMessage | FailedMessage]:
-        """The messages of these rows of `select`."""
+        """The messages of these rows of what it fetches."""
         self.begin(connection, rows, now)
         at = clock.seconds(now)
         for row in rows:
@@ -315,18 +360,19 @@ def static_values(playbook: Playbook, step: Step, settings: Settings) -> dict[st
     }
 
 
-def _open_candidates(fetch: Fetch, playbook: Playbook, step: Step) -> sa.Select[Any]:
-    """What this run accepted of one step, read along the index of open candidates."""
+def open_candidates(steps: Sequence[StepRenderer]) -> sa.Select[Any]:
+    """What this run accepted of steps that ask for the same, read along the index of open candidates."""
     c = candidates.c
     return (
-        fetch.select()
+        steps[0]
+        .fetch.select()
         .where(
             OPEN,
-            c.playbook == playbook.name,
-            c.step == step.name,
+            c.playbook.in_(sorted({one.playbook.name for one in steps})),
+            c.step.in_(sorted({one.step.name for one in steps})),
             c.bucket.between(sa.bindparam("low", type_=sa.Integer), sa.bindparam("high", type_=sa.Integer)),
             c.state == CandidateState.ACCEPTED.value,
             c.run_id == sa.bindparam("run", type_=sa.BigInteger),
         )
-        .order_by(c.bucket, c.customer_id, c.anchor)
+        .order_by(c.bucket, c.playbook, c.step, c.customer_id, c.anchor)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from smr import pipeline
 from smr.database import Database
+from smr.facts import import_files
 from smr.playbook.model import Library
 from smr.report import RunReport
 from smr.settings import Settings
@@ -470,3 +472,44 @@ def test_who_is_held_out_keeps_the_place_from_other_playbooks(database: Database
     assert (first.held_out, first.queued, first.blocked) == (1, 0, {"superseded": 1})
     assert run(database, held, days=0.1).queued == 0
     assert run(database, held, days=1).queued == 1
+
+
+def test_playbooks_that_name_the_same_things_say_each_their_own(database: Database, shop: World) -> None:
+    """Their customers are read together; a step of the same name that names more is read by itself."""
+    ana(shop)
+    shop.customer("bo", addresses=BOTH, consent=True)
+    shop.purchase("bo", "fish", days_ago=8)
+    shop.purchase("bo", "foam", days_ago=41, order_id="foam")
+    put(database, shop)
+    cats = REFILL.replace("refill", "cats").replace("洁面", "猫粮").replace('"{{', '"Cats: {{')
+    more = REFILL.replace("refill", "more").replace(
+        '"{{', '"{{ customer.id }}: {% for tag in customer.tags %}{% endfor %}{{'
+    )
+    run(database, library(REFILL, cats, more), Settings.model_validate({"policy": {"caps": ["9 per 7d"]}}))
+    with database.read() as connection:
+        c = messages.c
+        told = connection.execute(
+            sa.select(c.customer_id, c.playbook, c.body).order_by(c.customer_id, c.playbook)
+        )
+        assert [tuple(row) for row in told] == [
+            ("ana", "more", "ana: foam"),
+            ("ana", "refill", "foam"),
+            ("bo", "cats", "Cats: fish"),
+            ("bo", "more", "bo: foam"),
+            ("bo", "refill", "foam"),
+        ]
+
+
+def test_a_run_counts_the_purchases_that_imports_have_added_since(
+    database: Database, shop: World, tmp_path: Path
+) -> None:
+    ana(shop)
+    put(database, shop)
+    rows = ["customer_id,order_id,product_id,quantity,purchased_at"]
+    counts = []
+    for day in range(3):
+        counts.append(run(database, library(REFILL), days=day).purchases)
+        rows += [f"ana,o{day}-{number},foam,1,2026-01-0{number + 1}" for number in range(day + 1)]
+        (tmp_path / "orders.csv").write_text("\n".join(rows), encoding="utf-8")
+        import_files(database, SHOP, "purchases", [tmp_path / "orders.csv"], now=NOW + timedelta(days=day))
+    assert [*counts, run(database, library(REFILL), days=3).purchases] == [1, 2, 4, 7]

@@ -19,7 +19,7 @@ from smr import delivery, guards, pipeline
 from smr.database import Database, open_passing
 from smr.playbook.model import Library
 from smr.report import RunReport
-from smr.settings import FilesSettings, Settings
+from smr.settings import DatabaseSettings, FilesSettings, Settings
 from smr.tables import candidates, messages, metadata
 from tests.examples import many
 from tests.library import library
@@ -240,6 +240,18 @@ def queued_on(database: Database, books: Library, days: float, shop: Settings = 
 def later(world: World, days: float) -> World:
     """The same shop so many days after NOW, with nothing new yet."""
     return World(now=world.now + timedelta(days=days), products=world.products)
+
+
+def test_a_database_that_was_moved_is_not_judged_anew(database: Database, ana: World) -> None:
+    ana.product("foam", category="洁面")
+    put(database, ana)
+    found = []
+    for hours, url in enumerate(("sqlite:///here.db", "sqlite:///there.db")):
+        moved = PLAIN.model_copy(update={"database": DatabaseSettings(url=url)})
+        queued_on(database, cats(via="sms"), hours / 24, moved)
+        with database.read() as connection:
+            found.append(connection.scalars(sa.select(candidates.c.run_id)).all())
+    assert found[0] == found[1], "nobody has an address there, which only facts or rules can change"
 
 
 def test_a_condition_that_time_brings_about_is_asked_again(database: Database, ana: World) -> None:
