@@ -1,10 +1,11 @@
 """Judging segments, stages and tags: everybody, everybody again, and after one in a hundred changed.
 
-    python -m benchmarks.sorting URL PER_CUSTOMER
+    python -m benchmarks.sorting fill URL PER_CUSTOMER
+    python -m benchmarks.sorting sort URL
 
-In: a base, in which supplies are worked out. Puts PER_CUSTOMER interactions for each customer into it, past
-the importer. Out, on stdout: seconds for each, and how many customers were judged. Twenty segments as shops
-have them, the two ladders that come ready, two tags by rule.
+In: a base, in which supplies are worked out. `fill` puts PER_CUSTOMER interactions for each customer into it,
+past the importer. Out, on stdout: seconds for each, how many customers were judged, and who is where. Twenty
+segments as shops have them, the two ladders that come ready, two tags by rule.
 """
 
 from __future__ import annotations
@@ -59,6 +60,13 @@ tags:
   - {tag: 大客户, when: {spend: {within: 365d, at_least: 3000}}}
   - {tag: 爱互动, when: {did: {what: [moments_like, click], within: 30d, at_least: 2}}, for: 60d}
 """
+
+
+COUNTS = """
+SELECT segment, count(*) FROM members WHERE left_at IS NULL GROUP BY 1 UNION ALL
+SELECT stage, count(*) FROM stages WHERE left_at IS NULL GROUP BY 1 UNION ALL
+SELECT tag, count(*) FROM tags WHERE source = 'rule' GROUP BY 1"""
+"""How many there are in each segment, at each stage, with each tag by rule."""
 
 
 def library() -> Library:
@@ -138,7 +146,7 @@ def change(database: Database, keys: list[tuple[int, str]], at: int) -> int:
     return len(some)
 
 
-def main(url: str, each: str) -> None:
+def main(what: str, url: str, each: str = "") -> None:
     """Measure, and print the figures as JSON."""
     database, shop = open_database(url), library()
     with database.read() as connection:
@@ -146,9 +154,14 @@ def main(url: str, each: str) -> None:
             customers.c.bucket, customers.c.customer_id
         )
         keys = [(bucket, who) for bucket, who in connection.execute(question)]
-    interactions = put_interactions(url, keys, int(each))
+    if what == "fill":
+        database.close()
+        print(json.dumps({"interactions": put_interactions(url, keys, int(each))}))
+        return
     now = clock.seconds(RUN_AT)
     first, everybody = sort(database, shop, now)
+    with database.read() as connection:
+        counts = {name: count for name, count in connection.exec_driver_sql(COUNTS)}
     with database.write() as connection:
         all_of_them = sa.select(customers.c.bucket, customers.c.customer_id)
         connection.execute(sa.insert(unsorted_customers).from_select(["bucket", "customer_id"], all_of_them))
@@ -156,7 +169,7 @@ def main(url: str, each: str) -> None:
     changed = change(database, keys, now + 90)
     after, judged = sort(database, shop, now + 120)
     a_day, judged_by_clock = sort(database, shop, clock.seconds(RUN_AT + timedelta(days=1)) + 120)
-    told = {"customers": everybody, "interactions": interactions, "first": first, "again": again}
+    told = {"customers": everybody, "first": first, "again": again, "counts": counts}
     told |= {"changed": changed, "after": after, "judged": judged}
     print(json.dumps({**told, "day": a_day, "judged_by_clock": judged_by_clock, "span": DAY}))
 

@@ -34,7 +34,9 @@ NOW = RUN_AT.isoformat()
 A_MINUTE_LATER = (RUN_AT + timedelta(minutes=1)).isoformat()
 DERIVED_AT = "2026-11-22T01:00:00+08:00"
 IMPORTED_AT = "2026-11-23T01:00:00+08:00"
-PARTS = ("import", "run", "slices", "rendering", "evaluation", "growth", "backtest", "segments", "queue")
+PARTS = (
+    "import", "run", "slices", "rendering", "daily", "evaluation", "growth", "backtest", "segments", "queue",
+)  # fmt: skip
 Tell = Callable[[str], None]
 BY_HAND = str(Path(__file__).with_name("by_hand.py"))
 IMPORT_BY_HAND = str(Path(__file__).with_name("import_by_hand.py"))
@@ -106,6 +108,9 @@ def measure(bench: Bench, tell: Tell) -> Iterator[Figure]:
             tell("rendering")
             yield from rendering(bench)
         bench.place.drop(bench.today)
+    if "daily" in parts:
+        tell("running a day after a day")
+        yield from daily(bench)
     if "evaluation" in parts or "growth" in parts:
         yield from evaluating(bench, tell)
     if "backtest" in parts:
@@ -230,6 +235,44 @@ def running(bench: Bench) -> Iterator[Figure]:
         place.drop(name)
 
 
+def daily(bench: Bench) -> Iterator[Figure]:
+    """A run as every day has it, playbooks live for long, one in a hundred lines new; and how it grows: as
+    many new lines and as many due, in a tenth of the history and in all of it."""
+    world, small = bench.form.world, bench.form.small
+    seconds, queued = _a_day(bench, world, world.lines // 100, timedelta(days=3))
+    note = f"{world.lines // 100:,} new lines, {queued:,} messages; the whole process"
+    wanted = 5.0 if bench.place.kind == "SQLite" else None
+    yield Figure("a day's run", seconds, " s", wanted, "most", only_full=True, note=note)
+    lines = small.lines // 100
+    if not bench.place.has(_name(small)):
+        prepare(bench, small)
+    at_small, queued_small = _a_day(bench, small, lines, timedelta(days=10))
+    at_large, queued_large = _a_day(bench, world, lines, timedelta(days=1))
+    note = f"{lines:,} new lines: {queued_small:,} messages in {at_small:.2f} s, then {queued_large:,} in"
+    note += f" {at_large:.2f} s"
+    wanted = 1.2 if bench.place.kind == "SQLite" else 1.4
+    growth = at_large / at_small
+    yield Figure("time of a day's run, ten times the lines", growth, "×", wanted, "most", True, note)
+    bench.place.drop(_name(small))
+
+
+def _a_day(bench: Bench, world: World, lines: int, since: timedelta) -> tuple[float, int]:
+    """Seconds of a run that long after all was up to date, with so many new lines; how many it queued."""
+    place, config, at = bench.place, bench.shop("daily", live=True), RUN_AT + since
+    url = place.copy(_name(world), "daily")
+    _run(url, config, NOW)
+    file = bench.folder / "daily.csv"
+    write_csv(file, world, world.day(lines, int(at.timestamp()) - DAY))
+    smr(url, "import", "purchases", str(file), "--config", config, "--now", at.isoformat())
+    tidy(url)
+    before = _count(url, "messages")
+    ran = [_run(place.copy("daily", "later"), config, at.isoformat()) for _ in range(bench.form.repeats)]
+    queued = _count(place.url("later"), "messages") - before
+    place.drop("later")
+    place.drop("daily")
+    return typical(ran).seconds, queued
+
+
 def slices(bench: Bench) -> Iterator[Figure]:
     """The same run shared by two processes, beside one, in turn."""
     form, place, config = bench.form, bench.place, bench.shop("live", live=True)
@@ -306,10 +349,19 @@ def sorting(bench: Bench) -> Iterator[Figure]:
     """Twenty segments, two ladders, two tags by rule: everybody, and after one in a hundred bought."""
     place = bench.place
     url = place.copy(bench.base, "sorted")
-    told = _told(python(["-m", "benchmarks.sorting", url, str(INTERACTIONS)]))
+    filled = _told(python(["-m", "benchmarks.sorting", "fill", url, str(INTERACTIONS)]))
+    tidy(url)
+    now = str(int(RUN_AT.timestamp()))
+    by_hand = _told(python(["-m", "benchmarks.sorting_by_hand", place.copy("sorted", "by_hand"), now]))
+    place.drop("by_hand")
+    told = _told(python(["-m", "benchmarks.sorting", "sort", url]))
     place.drop("sorted")
-    note = f"{told['customers']:,} customers, {told['interactions']:,} interactions, 24 definitions"
-    yield Figure("sorting everybody, at first", told["first"], " s", note=note)
+    _expect(told["counts"] == by_hand["counts"], "both ways sort everybody alike")
+    note = f"{told['customers']:,} customers, {filled['interactions']:,} interactions, 24 definitions"
+    yield Figure("sorting everybody by hand", by_hand["seconds"], " s", note=note)
+    yield Figure("sorting everybody, at first", told["first"], " s")
+    slower = told["first"] / by_hand["seconds"]
+    yield Figure("  time of smr to that", slower, "×", 1.5, "most", note="as many in each segment and stage")
     yield Figure("sorting everybody again", told["again"], " s")
     note = f"{told['judged']:,} judged in {told['after']:.2f} s, {told['changed']:,} of them changed"
     share = told["after"] / told["again"]

@@ -109,8 +109,9 @@ class World:
         found.sort(key=lambda new: (new.line[3], new.line[0]))
         return found
 
-    def day(self, count: int) -> list[NewLine]:
-        """About `count` lines bought on TODAY, oldest first; one order in twenty is a new customer's."""
+    def day(self, count: int, begins: int = TODAY) -> list[NewLine]:
+        """About `count` lines bought in the day that begins then, oldest first; one order in twenty is a new
+        customer's."""
         draw = Random(self.seed + 2)
         habits = _Habits(self.products, draw)
         found: list[NewLine] = []
@@ -123,7 +124,7 @@ class World:
                 customer_id = _key(newcomer)[1]
             else:
                 customer_id = self.keys[int(draw.random() * self.customers)][1]
-            at = TODAY + int(draw.random() * DAY)
+            at = begins + int(draw.random() * DAY)
             found += [NewLine(customer_id, line) for line in habits.order(order, at, habits.favourites())]
         found.sort(key=lambda new: (new.line[3], new.line[0]))
         return found

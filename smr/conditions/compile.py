@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement
 
 from smr.conditions import model as m
 from smr.conditions.contact import may_reach
+from smr.conditions.measures import measure_of
 from smr.conditions.purchases import NOW, Who, kept_quantity, of_goods, purchased, refunded_amount
 from smr.conditions.scores import scores_hold, scores_told
 from smr.currency import decimals
@@ -92,11 +93,18 @@ def bounded(measure: ColumnElement[Any], least: Any, most: Any) -> ColumnElement
     return sa.and_(*bounds)
 
 
+def _at_hand(condition: m.Part, who: Who) -> ColumnElement[Any] | None:
+    """The column that has a leaf's value already."""
+    return None if who.known is None else who.known.get(measure_of(condition))
+
+
 # Purchases
 
 
 @value.register
 def _(condition: m.Orders, who: Who, settings: Settings) -> ColumnElement[Any]:
+    if (known := _at_hand(condition, who)) is not None:
+        return sa.func.coalesce(known, 0)
     line, where = purchased(who, condition.orders, condition.orders.within)
     return sa.select(sa.func.count(line.c.order_id.distinct())).where(*where).scalar_subquery()
 
@@ -109,6 +117,8 @@ def _(condition: m.Orders, who: Who, settings: Settings) -> ColumnElement[bool]:
 
 @value.register
 def _(condition: m.Spend, who: Who, settings: Settings) -> ColumnElement[Any]:
+    if (known := _at_hand(condition, who)) is not None:
+        return sa.func.coalesce(known, 0)
     line, where = purchased(who, condition.spend, condition.spend.within)
     where.append(sa.or_(line.c.currency.is_(None), line.c.currency == settings.shop.currency))
     total = sa.func.sum(line.c.amount - refunded_amount(line))
@@ -126,6 +136,8 @@ def _(condition: m.Spend, who: Who, settings: Settings) -> ColumnElement[bool]:
 
 @value.register
 def _(condition: m.Quantity, who: Who, settings: Settings) -> ColumnElement[Any]:
+    if (known := _at_hand(condition, who)) is not None:
+        return sa.func.coalesce(known, 0.0)
     line, where = purchased(who, condition.quantity, condition.quantity.within)
     total = sa.func.coalesce(sa.func.sum(kept_quantity(line)), 0.0)
     return sa.select(total).where(*where).scalar_subquery()
@@ -139,6 +151,9 @@ def _(condition: m.Quantity, who: Who, settings: Settings) -> ColumnElement[bool
 
 @holds.register
 def _(condition: m.Bought, who: Who, settings: Settings) -> ColumnElement[bool]:
+    if (known := _at_hand(condition, who)) is not None:
+        within = condition.bought.within
+        return known.is_not(None) if within is None else sa.func.coalesce(known > NOW - within, sa.false())
     line, where = purchased(who, condition.bought, condition.bought.within)
     return sa.select(sa.literal(1)).select_from(line).where(*where).exists()
 
@@ -151,12 +166,16 @@ def _(condition: m.Bought, who: Who, settings: Settings) -> ColumnElement[Any]:
 
 @value.register
 def _(condition: m.FirstPurchase, who: Who, settings: Settings) -> ColumnElement[Any]:
+    if (known := _at_hand(condition, who)) is not None:
+        return known
     line, where = purchased(who, condition.first_purchase)
     return sa.select(sa.func.min(line.c.purchased_at)).where(*where).scalar_subquery()
 
 
 @value.register
 def _(condition: m.LastPurchase, who: Who, settings: Settings) -> ColumnElement[Any]:
+    if (known := _at_hand(condition, who)) is not None:
+        return known
     line, where = purchased(who, condition.last_purchase)
     return sa.select(sa.func.max(line.c.purchased_at)).where(*where).scalar_subquery()
 
@@ -371,6 +390,8 @@ def _(condition: m.Chat, who: Who, settings: Settings) -> ColumnElement[bool]:
 
 @value.register
 def _(condition: m.Did, who: Who, settings: Settings) -> ColumnElement[Any]:
+    if (known := _at_hand(condition, who)) is not None:
+        return sa.func.coalesce(known, 0)
     wanted = condition.did
     deed = named(interactions, "deed")
     where = [who.owns(deed), deed.c.kind.in_([str(kind) for kind in wanted.what]), deed.c.happened_at <= NOW]

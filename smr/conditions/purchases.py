@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -19,11 +19,13 @@ class Who(NamedTuple):
     """The customer in question: both columns by which customer-owned tables are joined.
 
     `reminder` is the playbook, step and anchor that is being judged: its own message is not counted.
+    `known` has the columns in which the statement has measures of the customer at hand.
     """
 
     bucket: ColumnElement[Any]
     customer_id: ColumnElement[Any]
     reminder: tuple[ColumnElement[Any], ColumnElement[Any], ColumnElement[Any]] | None = None
+    known: Mapping[Any, ColumnElement[Any]] | None = None
 
     @classmethod
     def of(cls, source: FromClause) -> Who:

@@ -21,7 +21,7 @@ from smr.errors import StateError
 
 log = logging.getLogger(__name__)
 
-HEAD = "0015"
+HEAD = "0016"
 """The schema version this program works with: the newest file in the folder of migrations."""
 
 LOCK = 0x736D72  # "smr"

@@ -7,13 +7,14 @@ other; so whoever is not marked could not have another answer.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from smr.conditions import NOW, Who, condition_sql
+from smr.conditions.measures import Measure, measured, placed
 from smr.conditions.written import written
 from smr.database import insert_or_update, read_by_key
 from smr.database.unindexed import unindexed
@@ -21,15 +22,18 @@ from smr.events import NOT_THE_CUSTOMERS
 from smr.playbook.model import Library, Rung, Segment, TagRule
 from smr.segments import marks
 from smr.segments.bounds import HIGH, LOW
-from smr.segments.instants import spans_of, upkeep
+from smr.segments.instants import definitions, leaves, spans_of, upkeep
 from smr.segments.published import known_cuts
 from smr.settings import Settings
-from smr.tables import interactions, members, named, stages, tags, unsorted_customers, visitors
+from smr.tables import MEASURES, interactions, members, named, stages, tags, unsorted_customers, visitors
 
 NEVER = sa.cast(sa.null(), sa.BigInteger)
 STAFFS = [str(kind) for kind in NOT_THE_CUSTOMERS]
 RULE = "rule"
 """The source of tags given by a rule."""
+
+Known = Mapping[Measure, ColumnElement[Any]]
+"""The columns of `unsorted_customers` that have measures of those to be judged."""
 
 
 def refresh(
@@ -89,7 +93,10 @@ def statements(
     dialect: str, library: Library, settings: Settings, cuts: Mapping[tuple[str, int], int] | None = None
 ) -> list[Any]:
     """The statements of one refresh, in order: definitions come after those they use."""
+    looks = (leaf for condition in definitions(library) for leaf in leaves(condition))
+    known = placed(looks, [unsorted_customers.c[name] for name in MEASURES])
     found: list[Any] = [
+        *_measure(dialect, known, settings),
         _visitors(dialect),
         _end_unknown(members, members.c.segment, list(library.segments)),
         _end_unknown(stages, stages.c.ladder, list(library.ladders)),
@@ -98,12 +105,18 @@ def statements(
     for kind, name in library.order:
         if kind == "segment":
             segment = library.segments[name]
-            found += [_leave(name, segment, settings), _enter(dialect, name, segment, settings)]
+            found += [
+                *_leave(name, segment, known, settings),
+                _enter(dialect, name, segment, known, settings),
+            ]
         elif kind == "tag":
-            found += _tagging(dialect, library.tags[name], settings)
+            found += _tagging(dialect, library.tags[name], known, settings)
         else:
             rungs = library.ladders[name]
-            found += [_step_off(name, rungs, settings), _step_on(dialect, name, rungs, settings)]
+            found += [
+                _step_off(name, rungs, known, settings),
+                _step_on(dialect, name, rungs, known, settings),
+            ]
     return [*found, *upkeep(dialect, spans_of(library, cuts or {}))]
 
 
@@ -116,17 +129,38 @@ def stage_of(rungs: Sequence[Rung], who: Who, settings: Settings) -> ColumnEleme
     return sa.case(*whens, else_=sa.null())
 
 
-def _person() -> Who:
-    return Who.of(unsorted_customers)
+def _measure(dialect: str, known: Known, settings: Settings) -> Iterator[Any]:
+    """Work out all measures of those to be judged, before anything is judged by them."""
+    among = unsorted_customers.c.bucket.between(LOW, HIGH)
+    for measures, select in measured(unsorted_customers, among, list(known), settings):
+        names = [known[measure].name for measure in measures]
+        columns = ["bucket", "customer_id", *names]
+        yield insert_or_update(dialect, unsorted_customers, columns=columns, select=select, update=names)
 
 
-def _leave(name: str, segment: Segment, settings: Settings) -> Any:
-    still = condition_sql(segment.where, Who.of(members), settings)
-    return _end(members).where(unindexed(members.c.segment) == name, sa.not_(still))
+def _person(known: Known) -> Who:
+    return Who.of(unsorted_customers)._replace(known=known)
 
 
-def _enter(dialect: str, name: str, segment: Segment, settings: Settings) -> Any:
-    who = _person()
+def _owner(table: sa.Table, known: Known) -> Who:
+    """The customer of a row of those to be judged (see `_of_marked`)."""
+    return Who.of(table)._replace(known=known)
+
+
+def _leave(name: str, segment: Segment, known: Known, settings: Settings) -> list[Any]:
+    still = condition_sql(segment.where, _owner(members, known), settings)
+    if _is_of_everybody(still):
+        return []
+    return [_end(members).where(unindexed(members.c.segment) == name, sa.not_(still))]
+
+
+def _is_of_everybody(condition: ColumnElement[bool]) -> bool:
+    """Whether a condition holds for anybody, however it is put together, so that it never ends anything."""
+    return str(condition.compile()) == "true"
+
+
+def _enter(dialect: str, name: str, segment: Segment, known: Known, settings: Settings) -> Any:
+    who = _person(known)
     inside = named(members, "inside")
     already = sa.select(sa.literal(1)).where(
         who.owns(inside), inside.c.segment == name, inside.c.left_at.is_(None)
@@ -138,13 +172,13 @@ def _enter(dialect: str, name: str, segment: Segment, settings: Settings) -> Any
     return insert_or_update(dialect, members, columns=columns, select=select, update=["left_at"])
 
 
-def _step_off(name: str, rungs: Sequence[Rung], settings: Settings) -> Any:
-    stands = stage_of(rungs, Who.of(stages), settings)
+def _step_off(name: str, rungs: Sequence[Rung], known: Known, settings: Settings) -> Any:
+    stands = stage_of(rungs, _owner(stages, known), settings)
     return _end(stages).where(unindexed(stages.c.ladder) == name, stages.c.stage.is_distinct_from(stands))
 
 
-def _step_on(dialect: str, name: str, rungs: Sequence[Rung], settings: Settings) -> Any:
-    who = _person()
+def _step_on(dialect: str, name: str, rungs: Sequence[Rung], known: Known, settings: Settings) -> Any:
+    who = _person(known)
     standing = named(stages, "standing")
     already = sa.select(sa.literal(1)).where(
         who.owns(standing), standing.c.ladder == name, standing.c.left_at.is_(None)
@@ -152,29 +186,29 @@ def _step_on(dialect: str, name: str, rungs: Sequence[Rung], settings: Settings)
     stands = stage_of(rungs, who, settings)
     found = _people(sa.literal(name, sa.Text), NOW, stands.label("stage"), NEVER)
     found = found.where(sa.not_(already.exists()))
-    placed = found.subquery()
-    select = sa.select(*placed.c).where(placed.c.stage.is_not(None))
+    if rungs[-1].where is not None:
+        found = found.where(stands.is_not(None))
     columns = ["bucket", "customer_id", "ladder", "entered_at", "stage", "left_at"]
-    return insert_or_update(dialect, stages, columns=columns, select=select, update=["stage", "left_at"])
+    return insert_or_update(dialect, stages, columns=columns, select=found, update=["stage", "left_at"])
 
 
-def _tagging(dialect: str, rule: TagRule, settings: Settings) -> list[Any]:
+def _tagging(dialect: str, rule: TagRule, known: Known, settings: Settings) -> list[Any]:
     """Take the tag off where its condition holds no more, unless it stays for a set time; else set it.
 
     A tag that is there is left as it is, so that it comes out alike however often a customer is judged.
     """
-    holds = condition_sql(rule.when, _person(), settings)
-    ended = _end_tags().where(
-        unindexed(tags.c.tag) == rule.tag, sa.not_(condition_sql(rule.when, Who.of(tags), settings))
-    )
+    who = _person(known)
+    holds = condition_sql(rule.when, who, settings)
+    still = condition_sql(rule.when, _owner(tags, known), settings)
+    ended = _end_tags().where(unindexed(tags.c.tag) == rule.tag, sa.not_(still))
     if rule.for_ is not None:
         # Set while it stayed as long as the condition held, and left over from then.
         ended = ended.where(tags.c.expires_at.is_(None))
-    found = [ended]
+    found = [] if _is_of_everybody(still) else [ended]
     there = named(tags, "there")
     active = sa.or_(there.c.expires_at.is_(None), there.c.expires_at > NOW)
     already = sa.select(sa.literal(1)).where(
-        _person().owns(there), there.c.tag == rule.tag, there.c.source == RULE, active
+        who.owns(there), there.c.tag == rule.tag, there.c.source == RULE, active
     )
     until = NEVER if rule.for_ is None else NOW + rule.for_
     why = rule.title or written(rule.when)

@@ -19,6 +19,7 @@ from smr.tables.decisions import (
     runs,
 )
 from smr.tables.derived import (
+    MEASURES,
     NEVER,
     buyers,
     changed_customers,
@@ -70,6 +71,7 @@ __all__ = [
     "BUCKETS",
     "BUNDLED",
     "BUNDLED_CANDIDATES",
+    "MEASURES",
     "NEVER",
     "OPEN",
     "OPEN_CANDIDATES",

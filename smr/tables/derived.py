@@ -221,8 +221,10 @@ sa.Index(
 sa.Index("stages_entered", stages.c.ladder, stages.c.entered_at, stages.c.bucket, stages.c.customer_id)
 
 # Whose segments, stages and tags are to be judged again; written as facts are worked off, taken off when
-# they were judged.
-unsorted_customers = customer_owned("unsorted_customers")
+# they were judged. The measures are what the definitions look at, worked out while they are judged; which
+# one stands in which column is for that version of the definitions to say.
+MEASURES = tuple(f"measure_{number:02}" for number in range(32))
+unsorted_customers = customer_owned("unsorted_customers", *(sa.Column(name, sa.Double) for name in MEASURES))
 
 # When an answer about a customer may change by the clock alone, by what it comes from.
 next_changes = customer_owned(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -11,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from smr import clock
+from smr import clock, segments
 from smr.conditions import Who, condition_sql
 from smr.conditions.model import Condition
 from smr.database import Database
 from smr.settings import Settings
-from smr.tables import customers, metadata
+from smr.tables import MEASURES, customers, members, metadata
 from tests.examples import many
+from tests.library import library
 from tests.worlds import NOW, Purchase, World, mentions_of, put, random_worlds
 
 SHOP = Settings()
@@ -264,3 +266,36 @@ def test_a_condition_holds_for_whom_the_facts_say(
     with database.read() as connection:
         found = set(connection.execute(question, {"now": clock.seconds(NOW)}).scalars())
     assert found == {one.customer_id for one in world.customers if reads(world, one.customer_id, condition)}
+
+
+several = st.lists(conditions, min_size=1, max_size=4) | st.just(
+    [{"did": {"what": "click", "within": f"{days}d"}} for days in range(1, len(MEASURES) + 4)]
+)
+"""The last: more figures to be measured than there are columns for them."""
+
+
+@settings(max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(world=random_worlds(), wanted=several)
+def test_a_segment_has_whom_the_facts_say(
+    database: Database, world: World, wanted: list[dict[str, Any]]
+) -> None:
+    """Segments read figures that were measured for all definitions at once."""
+    with database.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+    put(database, world)
+    names = [f"segment-{number}" for number in range(len(wanted))]
+    defined = {name: {"where": where} for name, where in zip(names, wanted, strict=True)}
+    known = library(segments=json.dumps({"segments": defined}))
+    at = clock.seconds(NOW)
+    with database.write() as connection:
+        segments.begin(connection, known, SHOP, now=at)
+        segments.refresh(connection, known, SHOP, now=at, low=0, high=4095)
+        found = set(map(tuple, connection.execute(sa.select(members.c.segment, members.c.customer_id))))
+    people = [one.customer_id for one in world.customers]
+    assert found == {
+        (name, person)
+        for name, where in zip(names, wanted, strict=True)
+        for person in people
+        if reads(world, person, where)
+    }

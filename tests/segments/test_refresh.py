@@ -126,3 +126,13 @@ def test_scores_that_only_a_playbook_asks_for_are_cut_too(
     pipeline.run(database, known, Settings(), now=NOW)
     with database.read() as connection:
         assert set(connection.execute(sa.select(messages.c.customer_id)).scalars()) == written_to
+
+
+def test_whom_a_segment_of_everybody_has_nobody_leaves(database: Database) -> None:
+    """However it is written; no statement is made that could end a stay."""
+    put(database, shop())
+    everybody = "{everyone: true}"
+    written = [everybody, f"{{all: [{everybody}]}}", f"{{any: [{everybody}, {{tag: vip}}]}}"]
+    for day, where in enumerate(written):
+        refresh(database, f"segments: {{all-of-them: {{where: {where}}}}}", days=day)
+    assert stays(database) == [("all-of-them", 0, None)]
