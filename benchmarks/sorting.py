@@ -161,7 +161,8 @@ def main(what: str, url: str, each: str = "") -> None:
     now = clock.seconds(RUN_AT)
     first, everybody = sort(database, shop, now)
     with database.read() as connection:
-        counts = {name: count for name, count in connection.exec_driver_sql(COUNTS)}
+        found = connection.exec_driver_sql(COUNTS)
+        counts = {str(name): int(count) for name, count in found}
     with database.write() as connection:
         all_of_them = sa.select(customers.c.bucket, customers.c.customer_id)
         connection.execute(sa.insert(unsorted_customers).from_select(["bucket", "customer_id"], all_of_them))
