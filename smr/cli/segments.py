@@ -72,7 +72,9 @@ def show_overlap(
 
 @app.command("moves")
 def show_moves(
-    name: Annotated[str, typer.Argument(help="A segment or a stage.")],
+    name: Annotated[
+        str, typer.Argument(help="A segment or a stage; LADDER/STAGE where several ladders have it.")
+    ],
     days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days, up to today.")] = 30,
     config: ConfigOption = None,
     now: NowOption = None,
@@ -80,11 +82,9 @@ def show_moves(
 ) -> None:
     """Chart a segment or a stage day by day: how many there were, who came and who went."""
     shop = open_shop(config)
-    kind = _kind(shop, name)
+    place = _place(shop, name)
     with shop.database.read() as connection:
-        found = groups.movement(
-            connection, kind, name, now=shop.now(now), days=days, zone=shop.settings.shop.tz
-        )
+        found = groups.movement(connection, *place, now=shop.now(now), days=days, zone=shop.settings.shop.tz)
     if as_json:
         give_json([asdict(one) for one in found])
         return
@@ -159,14 +159,19 @@ def _tell(one: Change) -> None:
             facts.print(f"    {sign}{count:,}  {', '.join(who)}{more}", markup=False)
 
 
-def _kind(shop: Shop, name: str) -> str:
-    known = [rung.stage for rungs in shop.library.ladders.values() for rung in rungs]
+def _place(shop: Shop, name: str) -> tuple[str | None, str]:
+    """The ladder and the stage that a name stands for; no ladder, and the segment."""
     if name in shop.library.segments:
-        return "segment"
-    if name in known:
-        return "stage"
-    hint = did_you_mean(name, [*shop.library.segments, *known])
-    raise OperatorError(f"there is no segment and no stage {name!r}; {hint}")
+        return None, name
+    known = [(ladder, rung.stage) for ladder, rungs in shop.library.ladders.items() for rung in rungs]
+    found = [(ladder, stage) for ladder, stage in known if name in (stage, f"{ladder}/{stage}")]
+    if len(found) > 1:
+        those = ", ".join(f"{ladder}/{stage}" for ladder, stage in found)
+        raise OperatorError(f"several ladders have a stage {name!r}; name one of {those}")
+    if not found:
+        hint = did_you_mean(name, [*shop.library.segments, *dict.fromkeys(stage for _, stage in known)])
+        raise OperatorError(f"there is no segment and no stage {name!r}; {hint}")
+    return found[0]
 
 
 def spark(values: Sequence[int]) -> str:

@@ -134,21 +134,26 @@ def overlaps(connection: Connection) -> list[Overlap]:
 
 
 def movement(
-    connection: Connection, kind: str, name: str, *, now: datetime, days: int, zone: ZoneInfo
+    connection: Connection, ladder: str | None, name: str, *, now: datetime, days: int, zone: ZoneInfo
 ) -> list[Moved]:
-    """A segment's or a stage's comings and goings, day by day of the shop, up to today."""
-    table, column = (members, members.c.segment) if kind == "segment" else (stages, stages.c.stage)
+    """Comings and goings of a stage of a ladder, or of a segment, day by day of the shop, up to today."""
+    table = members if ladder is None else stages
+    of_it = (
+        members.c.segment == name
+        if ladder is None
+        else sa.and_(stages.c.ladder == ladder, stages.c.stage == name)
+    )
     today = clock.local_day(now, zone)
     first = today - timedelta(days=days - 1)
     begins = clock.seconds(clock.day_start(first, zone))
     until = clock.seconds(now)
-    before = sa.select(sa.func.count()).select_from(table).where(column == name)
+    before = sa.select(sa.func.count()).select_from(table).where(of_it)
     entered, left = table.c.entered_at, table.c.left_at
     size = connection.execute(
         before.where(entered < begins, sa.or_(left.is_(None), left >= begins))
     ).scalar_one()
-    came = _by_day(connection, sa.select(entered).where(column == name, entered.between(begins, until)), zone)
-    went = _by_day(connection, sa.select(left).where(column == name, left.between(begins, until)), zone)
+    came = _by_day(connection, sa.select(entered).where(of_it, entered.between(begins, until)), zone)
+    went = _by_day(connection, sa.select(left).where(of_it, left.between(begins, until)), zone)
     found = []
     for number in range(days):
         day = first + timedelta(days=number)

@@ -119,3 +119,22 @@ def test_a_faulty_edit_is_told_with_its_place(shop: Path) -> None:
 def test_a_segment_there_is_not_is_asked_back(shop: Path) -> None:
     done = CliRunner().invoke(app, ["segments", "moves", "frehs"])
     assert "did you mean 'fresh'" in str(done.exception)
+
+
+def test_a_stage_that_two_ladders_have_is_charted_by_its_ladder(shop: Path) -> None:
+    loyal = SEGMENTS.replace(
+        "tags:", "  loyal: [{stage: 买过, where: {orders: {at_least: 2}}}, {stage: 新客}]\ntags:"
+    )
+    (shop / "playbooks" / "segments.yaml").write_text(loyal, encoding="utf-8")
+    smr("run", "--now", "2026-04-02T09:00")
+    done = CliRunner().invoke(app, ["segments", "moves", "买过"])
+    assert "several ladders have a stage '买过'; name one of life/买过, loyal/买过" in str(done.exception)
+    sizes = {
+        name: json.loads(smr("segments", "moves", name, "--days", "1", "--now", "2026-04-02T10:00", "--json"))
+        for name in ("life/买过", "loyal/买过", "没买过")
+    }
+    assert {name: day["size"] for name, (day,) in sizes.items()} == {
+        "life/买过": 2,
+        "loyal/买过": 1,
+        "没买过": 1,
+    }
