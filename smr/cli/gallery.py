@@ -19,7 +19,7 @@ from smr.cli.shop import ConfigOption, JsonOption
 from smr.errors import Fault, OperatorError, did_you_mean
 from smr.learning.catalog_text import Change, changed_catalog
 from smr.playbook import load_library
-from smr.playbook.model import Library, Playbook, RunsOut
+from smr.playbook.model import Library, Playbook, RunsOut, Sensitive
 from smr.settings import Settings, load_settings
 
 LIVE = re.compile(r"^status: live\b", re.MULTILINE)
@@ -132,16 +132,23 @@ def take(chosen: Sequence[Ready], shown: Path, settings: Settings) -> list[str]:
 
 
 def _catalog(chosen: Sequence[Ready], shown: Path, settings: Settings) -> dict[Path, str]:
-    """The shop's catalog with how long things last that it says nothing of, where there are any."""
+    """The shop's catalog with what it says nothing of: how long things last, and what is sensitive."""
     folder = settings.playbooks
     path = folder / "catalog.yml"
     path = path if path.exists() else folder / "catalog.yaml"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    known = load_library(folder, settings).catalog.cycles.categories
-    stated = load_library(shown, settings).catalog.cycles.categories
-    lines = dict.fromkeys(line for one in chosen for line in _categories(one.playbook) if line not in known)
-    changes = [Change("category", line, round(stated[line].lasts / clock.DAY)) for line in lines]
-    return {path: changed_catalog(text, changes)} if changes else {}
+    known, stated = load_library(folder, settings).catalog, load_library(shown, settings).catalog
+    goods = dict.fromkeys(line for one in chosen for line in _categories(one.playbook))
+    changes = [
+        Change("category", line, round(stated.cycles.categories[line].lasts / clock.DAY))
+        for line in goods
+        if line not in known.cycles.categories
+    ]
+    whole = changed_catalog(text, changes) if changes else text
+    hushed = [line for line in goods if line in (stated.sensitive.category or ())]
+    if hushed and known.sensitive == Sensitive():
+        whole = f"{whole.rstrip()}\nsensitive: {{category: [{', '.join(hushed)}]}}\n"
+    return {path: whole} if whole != text else {}
 
 
 def _categories(playbook: Playbook) -> Iterable[str]:

@@ -60,6 +60,25 @@ def test_what_a_category_lasts_is_added_to_the_catalog_and_nothing_else_changes(
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "then"),
+    [
+        ("", "cycles:\n  categories:\n    奶粉: {lasts: 10d}\nsensitive: {category: [奶粉]}\n"),
+        (
+            "sensitive: {category: [咖啡]}\n",
+            "sensitive: {category: [咖啡]}\ncycles:\n  categories:\n    奶粉: {lasts: 10d}\n",
+        ),
+    ],
+    ids=["nothing", "something else"],
+)
+def test_what_is_sensitive_comes_along_where_the_shop_says_nothing_of_it(
+    shop: Path, said: str, then: str
+) -> None:
+    (shop / "catalog.yaml").write_text(said, encoding="utf-8")
+    assert smr("gallery", "milk-powder").exit_code == 0
+    assert (shop / "catalog.yaml").read_text(encoding="utf-8") == then
+
+
 def test_a_segment_that_the_shop_lacks_is_told_with_its_line(shop: Path) -> None:
     (shop / "segments.yaml").write_text(
         "segments: {老客: {where: {orders: {at_least: 2}}}}\n", encoding="utf-8"
