@@ -274,7 +274,7 @@ several = st.lists(conditions, min_size=1, max_size=4) | st.just(
 """The last: more figures to be measured than there are columns for them."""
 
 
-@settings(max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=random_worlds(), wanted=several)
 def test_a_segment_has_whom_the_facts_say(
     database: Database, world: World, wanted: list[dict[str, Any]]
