@@ -135,7 +135,7 @@ def main() -> None:
     """Run the command line; every expected error ends in its exit code, without a traceback."""
     asked = sys.argv[1:2]
     try:
-        app = _loaded(asked if asked and asked[0] in COMMANDS else COMMANDS)
+        app = _loaded(_needed(asked))
         app()
     except SmrError as error:
         talk.print(f"error: {error}", markup=False, style="red")
@@ -149,6 +149,13 @@ def main() -> None:
         talk.print(f"error: a fault in smr itself ({type(error).__name__})", style="red", markup=False)
         talk.print(f"Please report it with the file {_trace()}", markup=False)
         sys.exit(1)
+
+
+def _needed(asked: list[str]) -> Iterable[str]:
+    """The commands to load for what is asked first: that one; none to tell the version; else all."""
+    if asked == ["--version"]:
+        return ()
+    return asked if asked and asked[0] in COMMANDS else COMMANDS
 
 
 def _loaded(names: Iterable[str]) -> typer.Typer:
