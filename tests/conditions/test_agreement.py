@@ -268,7 +268,7 @@ def test_a_condition_holds_for_whom_the_facts_say(
     assert found == {one.customer_id for one in world.customers if reads(world, one.customer_id, condition)}
 
 
-several = st.lists(conditions, min_size=1, max_size=4) | st.just(
+several = st.lists(conditions, min_size=3, max_size=8) | st.just(
     [{"did": {"what": "click", "within": f"{days}d"}} for days in range(1, len(MEASURES) + 4)]
 )
 """The last: more figures to be measured than there are columns for them."""

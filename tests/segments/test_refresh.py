@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -136,3 +137,36 @@ def test_whom_a_segment_of_everybody_has_nobody_leaves(database: Database) -> No
     for day, where in enumerate(written):
         refresh(database, f"segments: {{all-of-them: {{where: {where}}}}}", days=day)
     assert stays(database) == [("all-of-them", 0, None)]
+
+
+MEASURED = """
+segments:
+  known-for-long: {where: {first_purchase: {more_than: 90d}}}
+  new-to-cats: {where: {first_purchase: {category: 猫粮, less_than: 10d}}}
+  just-here: {where: {last_purchase: {less_than: 10d}}}
+  no-foam-lately: {where: {last_purchase: {category: 洁面, more_than: 10d}}}
+  two-foams: {where: {orders: {category: 洁面, at_least: 2, at_most: 2}}}
+  two-orders-lately: {where: {orders: {within: 30d, at_least: 2, at_most: 2}}}
+  one-foam-lately: {where: {orders: {category: 洁面, within: 30d, at_most: 1}}}
+  spends-lately: {where: {spend: {within: 30d, at_least: 300, at_most: 300}}}
+  five-pieces: {where: {quantity: {at_least: 5, at_most: 5}}}
+  bought-cats: {where: {bought: {category: 猫粮, within: 10d}}}
+  bought-no-foam-lately: {where: {not: {bought: {category: 洁面, within: 10d}}}}
+"""
+
+
+def test_each_measure_is_of_its_own_goods_and_span(database: Database) -> None:
+    """ana bought three cleansers in two orders, 100 and 20 days ago, and two fish lately; ben nothing."""
+    world = shop()
+    world.purchases.clear()
+    world.product("fish", category="猫粮")
+    world.product("soap", category="洁面")
+    world.purchase("ana", "foam", days_ago=100, order_id="first", amount=10_000)
+    world.purchase("ana", "soap", days_ago=100, order_id="first", amount=10_000)
+    world.purchase("ana", "foam", days_ago=20, order_id="second", amount=10_000)
+    world.purchase("ana", "fish", days_ago=5, order_id="third", quantity=2, amount=20_000)
+    put(database, world)
+    refresh(database, MEASURED)
+    named = re.findall(r"^  ([\w-]+):", MEASURED, re.MULTILINE)
+    assert [segment for segment, *_ in stays(database)] == sorted(named)
+    assert [segment for segment, *_ in stays(database, "ben")] == ["bought-no-foam-lately", "one-foam-lately"]
