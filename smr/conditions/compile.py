@@ -94,8 +94,17 @@ def bounded(measure: ColumnElement[Any], least: Any, most: Any) -> ColumnElement
 
 
 def _at_hand(condition: m.Part, who: Who) -> ColumnElement[Any] | None:
-    """The column that has a leaf's value already."""
+    """The column that has a leaf's measure already."""
     return None if who.known is None else who.known.get(measure_of(condition))
+
+
+def _figure(condition: m.Part, who: Who, settings: Settings) -> ColumnElement[Any]:
+    """A leaf's value, read off where it is at hand; whoever has no row there bought and did nothing."""
+    known = _at_hand(condition, who)
+    if known is None:
+        return value(condition, who, settings)
+    is_time = isinstance(condition, m.FirstPurchase | m.LastPurchase)
+    return known if is_time else sa.func.coalesce(known, 0)
 
 
 # Purchases
@@ -103,8 +112,6 @@ def _at_hand(condition: m.Part, who: Who) -> ColumnElement[Any] | None:
 
 @value.register
 def _(condition: m.Orders, who: Who, settings: Settings) -> ColumnElement[Any]:
-    if (known := _at_hand(condition, who)) is not None:
-        return sa.func.coalesce(known, 0)
     line, where = purchased(who, condition.orders, condition.orders.within)
     return sa.select(sa.func.count(line.c.order_id.distinct())).where(*where).scalar_subquery()
 
@@ -112,13 +119,11 @@ def _(condition: m.Orders, who: Who, settings: Settings) -> ColumnElement[Any]:
 @holds.register
 def _(condition: m.Orders, who: Who, settings: Settings) -> ColumnElement[bool]:
     bounds = condition.orders
-    return bounded(value(condition, who, settings), _number(bounds.at_least), _number(bounds.at_most))
+    return bounded(_figure(condition, who, settings), _number(bounds.at_least), _number(bounds.at_most))
 
 
 @value.register
 def _(condition: m.Spend, who: Who, settings: Settings) -> ColumnElement[Any]:
-    if (known := _at_hand(condition, who)) is not None:
-        return sa.func.coalesce(known, 0)
     line, where = purchased(who, condition.spend, condition.spend.within)
     where.append(sa.or_(line.c.currency.is_(None), line.c.currency == settings.shop.currency))
     total = sa.func.sum(line.c.amount - refunded_amount(line))
@@ -131,13 +136,11 @@ def _(condition: m.Spend, who: Who, settings: Settings) -> ColumnElement[bool]:
     bounds = condition.spend
     least = None if bounds.at_least is None else int(-(-bounds.at_least * factor // 1))
     most = None if bounds.at_most is None else int(bounds.at_most * factor // 1)
-    return bounded(value(condition, who, settings), least, most)
+    return bounded(_figure(condition, who, settings), least, most)
 
 
 @value.register
 def _(condition: m.Quantity, who: Who, settings: Settings) -> ColumnElement[Any]:
-    if (known := _at_hand(condition, who)) is not None:
-        return sa.func.coalesce(known, 0.0)
     line, where = purchased(who, condition.quantity, condition.quantity.within)
     total = sa.func.coalesce(sa.func.sum(kept_quantity(line)), 0.0)
     return sa.select(total).where(*where).scalar_subquery()
@@ -146,7 +149,7 @@ def _(condition: m.Quantity, who: Who, settings: Settings) -> ColumnElement[Any]
 @holds.register
 def _(condition: m.Quantity, who: Who, settings: Settings) -> ColumnElement[bool]:
     bounds = condition.quantity
-    return bounded(value(condition, who, settings), _number(bounds.at_least), _number(bounds.at_most))
+    return bounded(_figure(condition, who, settings), _number(bounds.at_least), _number(bounds.at_most))
 
 
 @holds.register
@@ -166,28 +169,24 @@ def _(condition: m.Bought, who: Who, settings: Settings) -> ColumnElement[Any]:
 
 @value.register
 def _(condition: m.FirstPurchase, who: Who, settings: Settings) -> ColumnElement[Any]:
-    if (known := _at_hand(condition, who)) is not None:
-        return known
     line, where = purchased(who, condition.first_purchase)
     return sa.select(sa.func.min(line.c.purchased_at)).where(*where).scalar_subquery()
 
 
 @value.register
 def _(condition: m.LastPurchase, who: Who, settings: Settings) -> ColumnElement[Any]:
-    if (known := _at_hand(condition, who)) is not None:
-        return known
     line, where = purchased(who, condition.last_purchase)
     return sa.select(sa.func.max(line.c.purchased_at)).where(*where).scalar_subquery()
 
 
 @holds.register
 def _(condition: m.FirstPurchase, who: Who, settings: Settings) -> ColumnElement[bool]:
-    return _ago(value(condition, who, settings), condition.first_purchase)
+    return _ago(_figure(condition, who, settings), condition.first_purchase)
 
 
 @holds.register
 def _(condition: m.LastPurchase, who: Who, settings: Settings) -> ColumnElement[bool]:
-    return _ago(value(condition, who, settings), condition.last_purchase)
+    return _ago(_figure(condition, who, settings), condition.last_purchase)
 
 
 def _ago(at: ColumnElement[Any], bounds: m.Ago) -> ColumnElement[bool]:
@@ -390,8 +389,6 @@ def _(condition: m.Chat, who: Who, settings: Settings) -> ColumnElement[bool]:
 
 @value.register
 def _(condition: m.Did, who: Who, settings: Settings) -> ColumnElement[Any]:
-    if (known := _at_hand(condition, who)) is not None:
-        return sa.func.coalesce(known, 0)
     wanted = condition.did
     deed = named(interactions, "deed")
     where = [who.owns(deed), deed.c.kind.in_([str(kind) for kind in wanted.what]), deed.c.happened_at <= NOW]
@@ -404,7 +401,7 @@ def _(condition: m.Did, who: Who, settings: Settings) -> ColumnElement[Any]:
 
 @holds.register
 def _(condition: m.Did, who: Who, settings: Settings) -> ColumnElement[bool]:
-    return _often(value(condition, who, settings), condition.did.at_least, condition.did.at_most)
+    return _often(_figure(condition, who, settings), condition.did.at_least, condition.did.at_most)
 
 
 def _often(count: ColumnElement[Any], least: int | None, most: int | None) -> ColumnElement[bool]:
