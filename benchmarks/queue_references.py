@@ -1,7 +1,8 @@
 """The references of the queue: other ways to burn down jobs that do nothing, each a process of its own.
 
-python -m benchmarks.queue_references raw|pgqueuer|procrastinate fill|drain URL COUNT. Prints JSON. Commits
-reach the disk. `raw` claims a hundred rows and acknowledges a hundred, in the fewest statements there can be.
+python -m benchmarks.queue_references raw|strict|pgqueuer|procrastinate fill|drain URL COUNT. Prints JSON.
+Commits reach the disk. `raw` claims a hundred rows and acknowledges a hundred, in the fewest statements there
+can be; `strict` acknowledges each by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import psycopg
 HUNDRED = 100
 
 
-def raw_sqlite(what: str, url: str, count: int) -> int:
+def raw_sqlite(what: str, url: str, count: int, at_once: int) -> int:
     """Claim and acknowledge on SQLite, synchronous=FULL."""
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -44,13 +45,15 @@ def raw_sqlite(what: str, url: str, count: int) -> int:
         connection.execute("COMMIT")
         if not claimed:
             return done
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("UPDATE jobs SET state = 'done' WHERE id = ?", claimed)
-        connection.execute("COMMIT")
+        for first in range(0, len(claimed), at_once):
+            connection.execute("BEGIN IMMEDIATE")
+            some = claimed[first : first + at_once]
+            connection.executemany("UPDATE jobs SET state = 'done' WHERE id = ?", some)
+            connection.execute("COMMIT")
         done += len(claimed)
 
 
-def raw_postgresql(what: str, url: str, count: int) -> int:
+def raw_postgresql(what: str, url: str, count: int, at_once: int) -> int:
     """Claim and acknowledge on PostgreSQL."""
     with psycopg.connect(url, autocommit=True) as connection:
         if what == "fill":
@@ -71,13 +74,20 @@ def raw_postgresql(what: str, url: str, count: int) -> int:
             if not claimed:
                 return done
             ids = [row[0] for row in claimed]
-            connection.execute("UPDATE jobs SET state = 'done' WHERE id = ANY(%s)", (ids,))
+            for first in range(0, len(ids), at_once):
+                some = ids[first : first + at_once]
+                connection.execute("UPDATE jobs SET state = 'done' WHERE id = ANY(%s)", (some,))
             done += len(claimed)
 
 
 def raw(what: str, url: str, count: int) -> int:
     """The hand-written queue."""
-    return (raw_sqlite if url.startswith("sqlite") else raw_postgresql)(what, url, count)
+    return (raw_sqlite if url.startswith("sqlite") else raw_postgresql)(what, url, count, HUNDRED)
+
+
+def strict(what: str, url: str, count: int) -> int:
+    """The same with one durable acknowledgement per job."""
+    return (raw_sqlite if url.startswith("sqlite") else raw_postgresql)(what, url, count, 1)
 
 
 def pgqueuer(what: str, url: str, count: int) -> int:
@@ -142,6 +152,7 @@ def procrastinate(what: str, url: str, count: int) -> int:
 
 KINDS: dict[str, Callable[[str, str, int], int]] = {
     "raw": raw,
+    "strict": strict,
     "pgqueuer": pgqueuer,
     "procrastinate": procrastinate,
 }

@@ -1,6 +1,8 @@
 """smr burns down a queue of messages through a channel that does nothing; started as a process of its own.
 
-python -m benchmarks.queue_smr fill|drain URL COUNT. `drain` sends at most COUNT of what waits; prints JSON.
+python -m benchmarks.queue_smr fill|drain|strict URL COUNT. `drain` sends at most COUNT of what waits; prints
+JSON. `strict` does so one by one: a call for each message, whose end is on the disk before its place is used
+for the next.
 Guards are judged again, the `sending` record is durable, and the order is by priority and due time:
 everything delivery does but the call.
 """
@@ -14,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,17 @@ steps:
   - {name: heads_up, send: 1d after purchase, via: wecom, message: 该补货啦}
 """
 SLICE = 5_000
+GROUPED = Traits(
+    personal=True,
+    dedupes=True,
+    can_ask=False,
+    staff_confirms=False,
+    max_batch=2_000,
+    parallel=2,
+    max_length=None,
+    unknown_policy=UnknownPolicy.RESEND,
+)
+STRICT = replace(GROUPED, max_batch=1, parallel=64)
 
 
 class Nothing:
@@ -48,15 +62,9 @@ class Nothing:
 
     name = "wecom"
     place = "nowhere"
-    traits = Traits(
-        personal=True,
-        dedupes=True,
-        can_ask=False,
-        staff_confirms=False,
-        max_batch=2_000,
-        max_length=None,
-        unknown_policy=UnknownPolicy.RESEND,
-    )
+
+    def __init__(self, traits: Traits) -> None:
+        self.traits = traits
 
     def send(self, batch: Sequence[Outgoing]) -> list[Result]:
         """Taken."""
@@ -137,9 +145,9 @@ def _tidy(database: Database) -> None:
             connection.exec_driver_sql(word)
 
 
-def drain(database: Database, count: int) -> dict[str, Any]:
+def drain(database: Database, count: int, traits: Traits = GROUPED) -> dict[str, Any]:
     """Send that many, or what there is; how many were sent in how many seconds, and the peak of memory."""
-    file.KIND = Kind(file.FileSettings, lambda name, settings: Nothing())
+    file.KIND = Kind(file.FileSettings, lambda name, settings: Nothing(traits))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "refill.yaml").write_text(PLAYBOOK, encoding="utf-8")
         settings = Settings.model_validate({"policy": {"caps": ["9 per 30d"]}})
@@ -166,12 +174,13 @@ def drain(database: Database, count: int) -> dict[str, Any]:
 
 def main(what: str, url: str, count: str) -> None:
     """Fill or drain."""
+    traits = STRICT if what == "strict" else GROUPED
     look_rarely()
     database = open_database(url)
     if what == "fill":
         fill(database, int(count))
     else:
-        print(json.dumps(drain(database, int(count))))
+        print(json.dumps(drain(database, int(count), traits)))
     database.close()
 
 

@@ -25,6 +25,7 @@ from benchmarks.loading import load, tidy, write_csv
 from benchmarks.measure import Ran, python, smr, typical
 from benchmarks.places import Place
 from benchmarks.playbooks import rules, write_rules, write_shop
+from benchmarks.queue_smr import STRICT
 from benchmarks.world import CATEGORIES, DAY, LASTS_DAYS, RUN_AT, World
 from smr.database import open_database
 from smr.database.migrate import ensure_current
@@ -374,6 +375,7 @@ def sorting(bench: Bench) -> Iterator[Figure]:
 QUEUES = {"SQLite": (), "PostgreSQL": ("pgqueuer", "procrastinate")}
 """By kind of database: the job queues that smr's outbox is compared with, beside the raw one."""
 QUEUE_TURNS = 3
+STRICT_SHARE = 5  # of the jobs are acknowledged one by one, which takes longer
 
 
 def queueing(bench: Bench) -> Iterator[Figure]:
@@ -407,6 +409,16 @@ def queueing(bench: Bench) -> Iterator[Figure]:
         yield Figure("  smr to procrastinate", rate / rates["procrastinate"], "×", 10.0)
         yield Figure("  smr to PgQueuer", rate / rates["pgqueuer"], "×", 1.0)
         yield Figure("  two workers to one", together / rate, "×", 1.0, note=f"{together:,.0f} messages/s")
+    few = count // STRICT_SHARE
+    by_hand: list[dict[str, Any]] = []
+    one_by_one: list[dict[str, Any]] = []
+    for _ in range(QUEUE_TURNS):
+        by_hand += _burned(bench, ["benchmarks.queue_references", "strict"], few)
+        one_by_one += _burned(bench, ["benchmarks.queue_smr"], few, drain="strict")
+    wanted = {"SQLite": None, "PostgreSQL": 0.8}[place.kind]
+    note = f"one durable acknowledgement per message: by hand {_rate(by_hand):,.0f} jobs/s, smr"
+    note += f" {_rate(one_by_one):,.0f} with {STRICT.parallel} calls at once"
+    yield Figure("  strict, smr to by hand", _rate(one_by_one) / _rate(by_hand), "", wanted, note=note)
     many = _burned(bench, ["benchmarks.queue_smr"], 10 * count, drained=count // 2)
     note = f"with {10 * count:,} waiting: {many[0]['peak_mb']:.0f} MB"
     yield Figure(
@@ -425,16 +437,22 @@ def _rate(ran: list[dict[str, Any]]) -> float:
 
 
 def _burned(
-    bench: Bench, module: list[str], count: int, *, workers: int = 1, drained: int | None = None
+    bench: Bench,
+    module: list[str],
+    count: int,
+    *,
+    workers: int = 1,
+    drained: int | None = None,
+    drain: str = "drain",
 ) -> list[dict[str, Any]]:
     """Fill a queue and burn it down by so many processes at once; what each tells."""
     url = bench.place.create("queue")
     name, *kind = module
     python(["-m", name, *kind, "fill", url, str(count)])
     os.sync()  # else what is timed next waits for this
-    drain = ["-m", name, *kind, "drain", url, str(drained or count)]
+    burn = ["-m", name, *kind, drain, url, str(drained or count)]
     with ThreadPoolExecutor(workers) as pool:
-        told = [_told(ran) for ran in pool.map(python, [drain] * workers)]
+        told = [_told(ran) for ran in pool.map(python, [burn] * workers)]
     bench.place.drop("queue")
     done = sum(one["done"] for one in told)
     _expect(done == (drained or count), f"{name} did {drained or count} jobs, and it did {done}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,9 @@ BlastOption = Annotated[
     bool,
     typer.Option("--allow-blast", help="Go on even where the run would write to unusually many customers."),
 ]
+
+WINNERS_SHOWN = 12
+"""Pairs of a reminder and the one it gave way to; twenty playbooks may have hundreds."""
 
 
 def run(
@@ -218,8 +222,13 @@ def _by_winner(report: RunReport) -> Table:
     for name in ("gave way", "to", "because"):
         table.add_column(name, overflow="fold")
     table.add_column("", justify="right")
-    for (winner, winner_step, loser, step, reason), count in sorted(report.lost.items()):
+    most = sorted(report.lost.items(), key=itemgetter(1), reverse=True)[:WINNERS_SHOWN]
+    for (winner, winner_step, loser, step, reason), count in sorted(most):
         table.add_row(f"{loser} / {step}", f"{winner} / {winner_step}", reason, f"{count:,}")
+    rest = len(report.lost) - len(most)
+    if rest:
+        left = sum(report.lost.values()) - sum(count for _, count in most)
+        table.add_row(f"and {rest:,} more pairs: --json", "", "", f"{left:,}")
     return table
 
 

@@ -1,8 +1,9 @@
 """Rows that a statement is given, to be joined like a table: each found by the index of its key.
 
 IN lists side by side would be looked up in every combination: a million for a thousand rows. So the rows are
-one JSON text on SQLite and an array per column on PostgreSQL; a statement is built once, however many there
-are, and gets them with its other values (`bound`).
+one JSON text on SQLite and an array per column on PostgreSQL, as its text, which is written here: the driver
+looks at each value several times. A statement is built once, however many rows there are, and gets them with
+its other values (`bound`).
 In: columns by name and type; rows as sequences in that order; at most a few thousand, of few buckets.
 """
 
@@ -38,9 +39,8 @@ def bound(connection: Connection, columns: Columns, rows: Sequence[Sequence[Any]
     dialect = connection.dialect
     if dialect.name == "sqlite":
         return {GIVEN: json.dumps(_plain_rows(dialect, columns, rows), ensure_ascii=False)}
-    values = {
-        f"{GIVEN}_{name}": list(value) for name, value in zip(columns, zip(*rows, strict=True), strict=True)
-    }
+    by_column = zip(*_plain_rows(dialect, columns, rows), strict=True)
+    values = {f"{GIVEN}_{name}": _array(value) for name, value in zip(columns, by_column, strict=True)}
     buckets = sorted({row[0] for row in rows})
     anywhere = len(buckets) >= MANY_BUCKETS
     return {**values, ANYWHERE: anywhere, BUCKETS: [] if anywhere else buckets}
@@ -89,9 +89,32 @@ def _listed(columns: Columns) -> sa.FromClause:
 
 
 def _arrays(columns: Columns) -> sa.FromClause:
-    arrays = [sa.bindparam(f"{GIVEN}_{name}", type_=ARRAY(_plain(kind))) for name, kind in columns.items()]
+    arrays = [sa.bindparam(f"{GIVEN}_{name}", type_=_Written(_plain(kind))) for name, kind in columns.items()]
     typed = (sa.column(name, kind) for name, kind in columns.items())
     return sa.func.unnest(*arrays).table_valued(*typed, name=GIVEN).render_derived()
+
+
+class _Written(sa.types.TypeDecorator[Any]):
+    """An array handed in as its text: see `_array`."""
+
+    impl = ARRAY
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Nothing is done with the text."""
+
+
+def _array(values: Sequence[Any]) -> str:
+    """PostgreSQL's text of an array of plain values: numbers, truths, texts, nothing."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
 
 
 def _plain(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:

@@ -23,7 +23,7 @@ from smr.delivery import receipts, staff, unknown
 from smr.delivery.polling import poll
 from smr.delivery.report import DeliveryReport
 from smr.delivery.round import Budget, Recheck, Round
-from smr.delivery.work import ChannelWork
+from smr.delivery.work import ChannelWork, lanes
 from smr.errors import OperatorError, StateError
 from smr.playbook.model import Library
 from smr.settings import Settings
@@ -74,17 +74,17 @@ def deliver(
         for name in wanted:
             channel = channel_of(name)
             if channel is not None:
-                works.append(ChannelWork(this, channel, budget, moved))
+                works += lanes(this, channel, budget, moved)
         for of_channel in _side_by_side(works):
             report.add(of_channel)
     return report
 
 
 def _side_by_side(works: Sequence[ChannelWork]) -> list[DeliveryReport]:
-    """Each channel in a thread of its own; one alone stays in this one. The first error is raised last."""
+    """Each lane in a thread of its own; one alone stays in this one. The first error is raised last."""
     if len(works) <= 1:
         return [work.run() for work in works]
-    with ThreadPoolExecutor(len(works), "smr-channel") as pool:
+    with ThreadPoolExecutor(len(works), "smr-lane") as pool:
         running = [pool.submit(work.run) for work in works]
     return [one.result() for one in running]
 

@@ -2,9 +2,10 @@
 
 In: a channel, and the round. Out: a report. Messages go claimed → judged and recorded as being sent → called
 → recorded as ended. Calls run in threads, as many at once as the channel takes; everything else runs in the
-one thread of this channel. One transaction records what has come back and what is sent next, so that a slow
-disk is waited for once. What can go at once is claimed in that transaction, too; only a channel that groups
-messages by what they say claims some before, to choose from.
+one thread of a lane, and a channel has one or two of them (see `lanes`). One transaction records what has
+come back and what is sent next, so that a slow disk is waited for once. What can go at once is claimed in
+that transaction, too; only a channel that groups messages by what they say claims some before, to choose
+from.
 Traps: no transaction is open during a call. What came back must not be lost when the database is away for a
 moment, so its record is tried again for as long as the lease lasts.
 """
@@ -17,7 +18,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
@@ -29,6 +29,7 @@ from smr.crash_points import reached
 from smr.database.cache import widen_cache
 from smr.database.turns import record_sending
 from smr.delivery import gate
+from smr.delivery.queue import Queue
 from smr.delivery.report import DeliveryReport
 from smr.delivery.round import Budget, Round
 from smr.delivery.send import Answer, outgoing, send
@@ -36,14 +37,16 @@ from smr.errors import Refusal, StateError
 from smr.events import MessageState
 from smr.outbox import Claimed, Onward, Place, Settlement
 
-LISTED = 50_000
-"""Messages whose order is drawn up at once: some megabytes."""
-LIST_SECONDS = 30
-"""After that the order is drawn up anew: something more urgent may have come."""
+LANES = 2
+"""Where the database takes several writers at once: one's statements run while the other builds its own."""
 AHEAD = 500
 """At least so many messages are claimed at once, where they can be sent soon."""
 AHEAD_SECONDS = 10
+LOOK_SECONDS = 0.5
+"""How often the second lane looks whether there are other workers."""
 NAP = 0.2
+CLOSE_BEHIND = 0.05
+"""At most so long what a call said waits for other calls."""
 LONGEST_WAIT = 5
 """A channel that has leave only later than that is left for the next round."""
 TRIES = 6
@@ -66,21 +69,44 @@ class Asked:
         return len(self.places) + sum(map(len, self.groups))
 
 
+def lanes(this: Round, channel: Channel, budget: Budget, moved: Callable[[], object]) -> list[ChannelWork]:
+    """The work on a channel: one lane, or two that share its calls and its queue.
+
+    Two only where neither waits for the other: not for SQLite's one writer, for the row with a channel's
+    rate, or for the one call that a channel takes at once. The second ends where other workers are at it.
+    """
+    traits = channel.traits
+    alone = isinstance(channel, Grouping) or traits.rate is not None or this.database.dialect == "sqlite"
+    count = 1 if alone else min(LANES, traits.parallel)
+    queue = Queue(this.database, channel.name, this.now)
+    shares = [traits.parallel // count + (number < traits.parallel % count) for number in range(count)]
+    return [
+        ChannelWork(this, channel, budget, moved, queue, share, spare=number > 0)
+        for number, share in enumerate(shares)
+    ]
+
+
 @dataclass
 class ChannelWork:
-    """What is in hand on one channel: `places` to claim next, `held` claims, `flying` calls."""
+    """What is in hand in one lane: `held` claims, `flying` calls, `parallel` of which there may be at once.
+
+    `queue` has what is to be claimed next.
+    """
 
     this: Round
     channel: Channel
     budget: Budget
     moved: Callable[[], object]
+    queue: Queue
+    parallel: int
+    spare: bool
     report: DeliveryReport = field(default_factory=DeliveryReport)
-    places: deque[Place] = field(default_factory=deque)
     held: deque[Claimed] = field(default_factory=deque)
     flying: dict[Future[Answer], Group] = field(default_factory=dict)
-    listed_at: float = -LIST_SECONDS
     leased_at: float = field(default_factory=clock.monotonic)
     noted_at: float = -NOTED_EVERY
+    looked_at: float = -LOOK_SECONDS
+    recording: float = 0  # seconds that the last transaction took
     wait: float = 0
     exhausted: bool = False
     over: bool = False
@@ -91,7 +117,7 @@ class ChannelWork:
 
     def run(self) -> DeliveryReport:
         """Send until nothing is left, the limit or the time is reached, or the channel may not go on."""
-        with ThreadPoolExecutor(self.channel.traits.parallel, "smr-send") as pool:
+        with ThreadPoolExecutor(self.parallel, "smr-send") as pool:
             try:
                 while self._turn(pool):
                     pass
@@ -102,13 +128,15 @@ class ChannelWork:
     def _turn(self, pool: ThreadPoolExecutor) -> bool:
         """Record what came back, send what may go, wait for what flies; whether there is more to do."""
         landed = self._landed()
-        slots = 0 if self._is_ending() else self.channel.traits.parallel - len(self.flying)
+        slots = 0 if self._is_ending() else self.parallel - len(self.flying)
         if slots:
             self._look_ahead(slots * self.channel.traits.max_batch)
         if landed or (slots and self._has_more()):
             self._record(pool, landed, slots)
         if self.flying:
-            wait(self.flying, timeout=self._patience(), return_when=FIRST_COMPLETED)
+            back, _ = wait(self.flying, timeout=self._patience(), return_when=FIRST_COMPLETED)
+            if back:  # those close behind come along: they share the transaction
+                wait(self.flying, timeout=min(self.recording / 2, CLOSE_BEHIND))
         elif self._has_more() and not self._is_ending() and self.wait:
             clock.pause(min(self.wait, NAP))
         self._renew()
@@ -116,13 +144,23 @@ class ChannelWork:
 
     def _has_more(self) -> bool:
         """Whether it is known of something to send."""
-        return bool(self.held or (self.together is None and self.places))
+        return bool(self.held or (self.together is None and self.queue))
 
     def _is_ending(self) -> bool:
         """Whether nothing more may be begun."""
         if not self.over and self.this.stop():
             self.over = self.report.more = True
+        if self.spare and not self.over:
+            self.over = self._others_at_it()
         return self.over or self.budget.is_spent
+
+    def _others_at_it(self) -> bool:
+        """Whether other workers send on this channel, too; asked now and then."""
+        if clock.monotonic() - self.looked_at < LOOK_SECONDS:
+            return False
+        self.looked_at = clock.monotonic()
+        with self.this.database.read() as connection:
+            return outbox.others_at_it(connection, self.channel.name, owner=self.this.owner)
 
     def _landed(self) -> list[Answer]:
         """What the calls that have come back say."""
@@ -148,15 +186,14 @@ class ChannelWork:
         if self.together is not None:
             self._fill(room)
         elif not self.exhausted:
-            self._list()
-            self.exhausted = not self.places
+            self.queue.draw_up()
+            self.exhausted = not self.queue
 
     def _fill(self, room: int) -> None:
         """Hold enough messages for the calls that may begin now, and some more."""
         while len(self.held) < room and not self.exhausted:
-            self._list()
-            most = min(max(room, self._ahead()) - len(self.held), self.budget.left)
-            wanted = [self.places.popleft() for _ in range(min(most, len(self.places)))]
+            self.queue.draw_up()
+            wanted = self.queue.take(min(max(room, self._ahead()) - len(self.held), self.budget.left))
             if not wanted:
                 self.exhausted = True
                 return
@@ -175,15 +212,6 @@ class ChannelWork:
         soon = AHEAD if rate is None else int(rate.count / rate.span * AHEAD_SECONDS)
         return max(1, min(AHEAD, soon))
 
-    def _list(self) -> None:
-        """Draw up the order of what waits, where the last list is used up or old."""
-        if self.places and clock.monotonic() - self.listed_at < LIST_SECONDS:
-            return
-        with self.this.database.read() as connection:
-            places = outbox.in_order(connection, self.channel.name, now=self.this.now, most=LISTED)
-        self.places = deque(places)
-        self.listed_at = clock.monotonic()
-
     # Recording
 
     def _record(self, pool: ThreadPoolExecutor, landed: Sequence[Answer], slots: int) -> None:
@@ -191,9 +219,11 @@ class ChannelWork:
         asked = self._ask_for(slots) if slots else Asked((), (), outbox.new_token())
         if landed:
             reached("before_settle")
+        began = clock.monotonic()
         settled, begun, leave = self._lasting(
             lambda connection, again: self._transact(connection, landed, asked, again), bool(landed)
         )
+        self.recording = clock.monotonic() - began
         if landed:
             reached("after_settle")
         self._count(landed, settled, begun, asked, leave)
@@ -206,8 +236,10 @@ class ChannelWork:
         """What is to be sent next: places to be claimed and begun at once, or groups of what is held."""
         if self.together is not None:
             return Asked(self._choose(slots), (), outbox.new_token())
-        most = self.budget.take(min(slots * self.channel.traits.max_batch, len(self.places)))
-        return Asked((), tuple(islice(self.places, most)), outbox.new_token())
+        wanted = self.queue.take(slots * self.channel.traits.max_batch)
+        most = self.budget.take(len(wanted))
+        self.queue.put_back(wanted[most:])
+        return Asked((), tuple(wanted[:most]), outbox.new_token())
 
     def _calls(self, sending: Sequence[Claimed], asked: Asked) -> list[Group]:
         """What goes in one call each."""
@@ -357,9 +389,8 @@ class ChannelWork:
         self.moved()
 
     def _drop(self, asked: Asked, count: int) -> None:
-        """What was begun, stopped or taken over is not next any more."""
-        for _ in asked.places[:count]:
-            self.places.popleft()
+        """What was begun, stopped or taken over is not next any more; the rest is."""
+        self.queue.put_back(asked.places[count:])
         gone = {message.hold for message in [one for group in asked.groups for one in group][:count]}
         if gone:
             self.held = deque(message for message in self.held if message.hold not in gone)

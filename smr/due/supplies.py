@@ -3,13 +3,14 @@
 A purchase adds to what is left. With purchases 1..n of a line at times t and lasting d (quantity × units
 × how long one unit lasts), what is left after purchase n runs out at
 
-    r(n) = max(r(n-1), t(n)) + d(n)   =   D(n) + max over k of (t(k) − D(k−1)),   D(k) = d(1) + … + d(k)
+    r(n) = max(r(n-1), t(n)) + d(n)   =   max over k of (t(k) + S(k)),   S(k) = d(k) + … + d(n)
 
-which two running windows compute for all customers at once. Refunded pieces, samples and gifts are no
-purchases. The clock starts at delivery where it is known.
+which one running window, from the last purchase back, computes for all customers at once. Refunded pieces,
+samples and gifts are no purchases. The clock starts at delivery where it is known.
 
 Only customers whose facts changed are computed, and of those whose new purchases all come after what their
-supplies know already, only the new purchases: r(n-1) is what the supply says.
+supplies know already, only the new purchases: r(n) is then at least r(0) + S(1), r(0) being what the supply
+says.
 """
 
 from __future__ import annotations
@@ -282,8 +283,8 @@ def _forget_untracked(kinds: tuple[str, ...]) -> Any:
 
 def _supplies(dialect: str, kind: str, learning: bool) -> Any:
     news = _news(kind, _taken_customers(), of_all=False)
-    left, begins = news.c.left_before, news.c.begins
-    runs_out_at = sa.case((left > begins, left), else_=begins) + news.c.stock
+    left, runs_out = news.c.left_before + news.c.stock, news.c.runs_out
+    runs_out_at = sa.case((left > runs_out, left), else_=runs_out)
     counted = news.c.purchases + sa.func.coalesce(news.c.purchases_before, 0)
     select = _supply_row(kind, news, runs_out_at, counted)
     columns, changing = [*SUPPLY_COLUMNS], SUPPLY_COLUMNS[4:]
@@ -313,7 +314,7 @@ def stated_supplies(kind: str) -> sa.Select[Any]:
         sa.select(someone.c.bucket, someone.c.customer_id, nothing_known).distinct().subquery("everyone")
     )
     news = _news(kind, everyone, of_all=True)
-    return _supply_row(kind, news, news.c.begins + news.c.stock, news.c.purchases)
+    return _supply_row(kind, news, news.c.runs_out, news.c.purchases)
 
 
 def _supply_row(kind: str, news: Any, runs_out_at: Any, counted: Any) -> sa.Select[Any]:
@@ -329,16 +330,18 @@ def _supply_row(kind: str, news: Any, runs_out_at: Any, counted: Any) -> sa.Sele
 def _news(kind: str, taken: Any, *, of_all: bool) -> sa.Subquery:
     """What the lines that are looked at say of each supply, beside what was known before, save `of_all`."""
     lines = _lines(kind, taken).subquery("bought")
+    in_turn = (lines.c.purchased_at, lines.c.order_id, lines.c.product_id, lines.c.line_no)
     running: dict[str, Any] = {
         "partition_by": [lines.c.bucket, lines.c.customer_id, lines.c.line],
-        "order_by": [lines.c.purchased_at, lines.c.order_id, lines.c.product_id, lines.c.line_no],
+        "order_by": [column.desc() for column in in_turn],
         "rows": (None, 0),
     }
+    # Both read forward alone: nothing of a window has to be kept.
     stock = sa.func.sum(lines.c.lasts).over(**running)
-    following = sa.func.lead(lines.c.line_no).over(**running)
-    told = sa.select(*lines.c, stock.label("stock"), following.label("following")).subquery("told")
+    position = sa.func.row_number().over(**running)
+    told = sa.select(*lines.c, stock.label("stock"), position.label("position")).subquery("told")
     of_last = {
-        name: sa.func.max(sa.case((told.c.following.is_(None), told.c[name])))
+        name: sa.func.max(sa.case((told.c.position == 1, told.c[name])))
         for name in ("order_id", "purchased_at", "product_id", "quantity", "unit_lasts", "basis")
     }
     known = supplies.alias()
@@ -348,7 +351,7 @@ def _news(kind: str, taken: Any, *, of_all: bool) -> sa.Subquery:
         _known_before(known, ran_out, told, same).label("left_before"),
         _known_before(known, known.c.purchases, told, same).label("purchases_before"),
     )
-    # What is left never shrinks from purchase to purchase, so the greatest stock is the last one.
+    # What came in never shrinks from purchase to purchase, so the greatest sum is that of all.
     return (
         sa.select(
             told.c.bucket,
@@ -356,7 +359,7 @@ def _news(kind: str, taken: Any, *, of_all: bool) -> sa.Subquery:
             told.c.line,
             *(value.label(name) for name, value in of_last.items()),
             sa.func.count().label("purchases"),
-            sa.func.max(told.c.starts_at - told.c.stock + told.c.lasts).label("begins"),
+            sa.func.max(told.c.starts_at + told.c.stock).label("runs_out"),
             sa.func.max(told.c.stock).label("stock"),
             *(() if of_all else before),
         )

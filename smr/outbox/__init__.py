@@ -12,6 +12,7 @@ from smr.outbox.claim import (
     claim,
     in_order,
     new_token,
+    others_at_it,
     recorded,
     take,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "go_on",
     "in_order",
     "new_token",
+    "others_at_it",
     "prune",
     "put",
     "recorded",

@@ -90,6 +90,12 @@ def in_order(connection: Connection, channel: str, *, now: datetime, most: int) 
     return found
 
 
+def others_at_it(connection: Connection, channel: str, *, owner: str) -> bool:
+    """Whether another worker holds messages of a channel, under a lease that has not run out."""
+    asked = {"channel": channel, "owner": owner, "database_now": connection.scalar(sa.select(database_now()))}
+    return connection.execute(sql.held_by_others(), asked).first() is not None
+
+
 def claim(
     database: Database,
     channel: str,

@@ -209,6 +209,13 @@ def dead(state: S) -> tuple[sa.ColumnElement[bool], ...]:
     return (HELD, is_in(state), m.lease_until < sa.bindparam("database_now"))
 
 
+def held_by_others() -> sa.Select[Any]:
+    """One message of a channel that is in another worker's hands."""
+    alive = m.lease_until >= sa.bindparam("database_now")
+    other = m.owner != sa.bindparam("owner")
+    return sa.select(sa.literal(1)).where(HELD, alive, m.channel == sa.bindparam("channel"), other).limit(1)
+
+
 def too_late() -> tuple[sa.ColumnElement[bool], ...]:
     """Queued, and useful no more."""
     return (QUEUED, m.expires_at <= sa.bindparam("now", type_=m.expires_at.type))

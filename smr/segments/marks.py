@@ -33,8 +33,8 @@ from smr.tables import (
     unsorted_customers,
 )
 
-A_SLICE = 20_000
-"""Customers judged in one transaction."""
+A_SLICE = {"sqlite": 20_000, "postgresql": 200_000}
+"""Customers judged in one transaction. On PostgreSQL nobody waits for it, and each slice costs plans."""
 WHAT = "customers"
 KEY = ["bucket", "customer_id"]
 
@@ -128,7 +128,7 @@ def slices(connection: Connection, library: Library, *, now: int) -> list[Slice]
     marked = sa.select(sa.func.count()).select_from(unsorted_customers)
     come = sa.select(sa.func.count()).select_from(next_changes).where(next_changes.c.changes_at <= now)
     count = connection.execute(marked).scalar_one() + connection.execute(come).scalar_one()
-    return cut(-(-count // A_SLICE)) if count else []
+    return cut(-(-count // A_SLICE[connection.dialect.name])) if count else []
 
 
 def take(connection: Connection, library: Library, bound: dict[str, int]) -> bool:
