@@ -61,6 +61,33 @@ class InteractionKind(StrEnum):
     FRIEND_DELETED = "friend_deleted"
     ANSWER = "answer"
 
+    @classmethod
+    def _missing_(cls, value: object) -> InteractionKind | None:
+        """The kind of a Chinese name."""
+        return KINDS_IN_CHINESE.get(str(value))
+
+
+KINDS_IN_CHINESE = {
+    "聊天": InteractionKind.CHAT,
+    "私聊": InteractionKind.CHAT,
+    "回复": InteractionKind.REPLY,
+    "朋友圈阅读": InteractionKind.MOMENTS_READ,
+    "朋友圈点赞": InteractionKind.MOMENTS_LIKE,
+    "朋友圈评论": InteractionKind.MOMENTS_COMMENT,
+    "点击": InteractionKind.CLICK,
+    "入群": InteractionKind.GROUP_JOINED,
+    "退群": InteractionKind.GROUP_LEFT,
+    "群消息": InteractionKind.GROUP_MESSAGE,
+    "小程序访问": InteractionKind.VISIT,
+    "看直播": InteractionKind.LIVE,
+    "加好友": InteractionKind.FRIEND_ADDED,
+    "删好友": InteractionKind.FRIEND_DELETED,
+    "导购回复": InteractionKind.ANSWER,
+}
+"""What files and playbooks may say as well."""
+
+OTHER_SPELLINGS: dict[type, tuple[str, ...]] = {InteractionKind: tuple(KINDS_IN_CHINESE)}
+"""What is understood beside the values themselves."""
 
 SPOKEN = (
     InteractionKind.CHAT,

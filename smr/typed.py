@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from smr import notation
 from smr.errors import Fault, did_you_mean
+from smr.events import OTHER_SPELLINGS
 from smr.strict_yaml import Document, Steps, path_text
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -322,7 +323,7 @@ def _choices(annotation: Any) -> list[Any]:
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return list(annotation)
+        return [*annotation, *OTHER_SPELLINGS.get(annotation, ())]
     return [choice for member in get_args(annotation) for choice in _choices(member)]
 
 

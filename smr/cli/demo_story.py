@@ -189,9 +189,15 @@ def set_up(folder: Path, language: str | None) -> Path:
     config = folder / "config.yaml"
     template = (DATA / "config.yaml").read_text(encoding="utf-8")
     mark = template.splitlines()[0]
-    if config.exists() and not config.read_text(encoding="utf-8", errors="replace").startswith(mark):
-        raise OperatorError(f"{config} is not this demo's. Choose another folder: --folder demo2")
     if config.exists():
+        there = config.read_text(encoding="utf-8", errors="replace")
+        if not there.startswith(mark):
+            raise OperatorError(f"{config} is not this demo's. Choose another folder: --folder demo2")
+        if language is not None and f"language: {language}" not in there:
+            raise OperatorError(
+                f"{folder} tells the story in another language. Choose another folder: "
+                f"--folder {folder}-{language}"
+            )
         return config
     gallery = examples() / "_gallery"
     try:

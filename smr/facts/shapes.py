@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from smr.errors import did_you_mean
-from smr.events import InteractionKind
+from smr.events import KINDS_IN_CHINESE, InteractionKind
 from smr.facts.batch import Batch, Readable
 from smr.facts.cells import (
     LARGEST_AMOUNT,
@@ -313,28 +313,9 @@ def _purchase_kind(cell: str) -> str | None:
         raise CellError("kind", f"{shown(cell)} is not a kind of purchase; {hint}") from None
 
 
-KINDS_IN_CHINESE = {
-    "聊天": InteractionKind.CHAT,
-    "私聊": InteractionKind.CHAT,
-    "回复": InteractionKind.REPLY,
-    "朋友圈阅读": InteractionKind.MOMENTS_READ,
-    "朋友圈点赞": InteractionKind.MOMENTS_LIKE,
-    "朋友圈评论": InteractionKind.MOMENTS_COMMENT,
-    "点击": InteractionKind.CLICK,
-    "入群": InteractionKind.GROUP_JOINED,
-    "退群": InteractionKind.GROUP_LEFT,
-    "群消息": InteractionKind.GROUP_MESSAGE,
-    "小程序访问": InteractionKind.VISIT,
-    "看直播": InteractionKind.LIVE,
-    "加好友": InteractionKind.FRIEND_ADDED,
-    "删好友": InteractionKind.FRIEND_DELETED,
-    "导购回复": InteractionKind.ANSWER,
-}
-
-
 def _interaction_kind(cell: str) -> str:
     try:
-        return str(KINDS_IN_CHINESE.get(cell) or InteractionKind(cell))
+        return str(InteractionKind(cell))
     except ValueError:
         hint = did_you_mean(cell, [*InteractionKind, *KINDS_IN_CHINESE])
         raise CellError("kind", f"{shown(cell)} is not a kind of interaction; {hint}") from None

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from smr.events import KINDS_IN_CHINESE, InteractionKind
 from smr.notation import span_text
 from smr.playbook.model import Catalog, Playbook, SegmentsFile
 from smr.settings import Settings
@@ -188,6 +189,8 @@ def schema(kind: str) -> dict[str, Any]:
     _walk(made, _shape)
     for name, part in made.get("$defs", {}).items():
         _in_chinese(name, part)
+    if InteractionKind.__name__ in made.get("$defs", {}):
+        made["$defs"][InteractionKind.__name__]["enum"] += KINDS_IN_CHINESE
     _in_chinese(FILES[kind].__name__, made)
     return {"$schema": DIALECT, "title": f"smr {kind}", **made}
 

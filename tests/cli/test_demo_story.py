@@ -103,3 +103,12 @@ def test_the_demo_does_not_touch_the_folder_of_a_real_shop(tmp_path: Path) -> No
 def test_its_language_may_be_chosen(tmp_path: Path) -> None:
     assert load_settings(set_up(tmp_path / "a", "en"), {}).shop.language == "en"
     assert load_settings(set_up(tmp_path / "b", None), {}).shop.language == "zh"
+
+
+def test_a_story_told_in_one_language_is_not_told_in_another_in_the_same_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "story"
+    set_up(folder, "zh")
+
+    with pytest.raises(OperatorError, match=r"another language.*--folder .*story-en"):
+        set_up(folder, "en")
+    assert set_up(folder, None) == set_up(folder, "zh")

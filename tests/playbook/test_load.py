@@ -115,6 +115,25 @@ def test_all_faults_of_all_files_are_told_at_once(folder: Path) -> None:
     ]
 
 
+DOINGS = """segments:
+  fans: {where: {did: {what: [WHAT], within: 30d, at_least: 2}}}
+"""
+
+
+def test_kinds_of_interaction_may_be_named_in_chinese_as_in_files(tmp_path: Path) -> None:
+    """What 小林 writes means what the reference calls moments_like and live."""
+    for name, written in (("zh", "朋友圈点赞, 看直播"), ("en", "moments_like, live")):
+        put(tmp_path / name, "segments.yaml", DOINGS.replace("WHAT", written))
+    zh, en = (load_library(tmp_path / name, SHOP).segments["fans"].where for name in ("zh", "en"))
+    assert zh == en
+
+
+def test_a_misspelt_kind_of_interaction_brings_the_chinese_name_that_is_meant(tmp_path: Path) -> None:
+    put(tmp_path, "segments.yaml", DOINGS.replace("WHAT", "朋友圈点攒"))
+    with pytest.raises(FaultsError, match="did you mean '朋友圈点赞'"):
+        load_library(tmp_path, SHOP)
+
+
 def test_names_of_segments_are_not_judged_when_their_file_cannot_be_read(folder: Path) -> None:
     put(folder, "segments.yaml", "segments: [\n")
     put(folder, "a.yaml", REFILL.format(name="a", priority=5) + "who: {segment: whoever}\n")

@@ -58,3 +58,7 @@ def test_an_editor_may_read_scalars_as_numbers_and_single_names_as_lists() -> No
     assert [choice["type"] for choice in via["anyOf"]] == [["string", "number"], "array"]
     assert re.fullmatch(made["properties"]["name"]["pattern"], "洁面补货")
     assert re.fullmatch(made["$defs"]["Step"]["properties"]["send"]["pattern"], "2d after 提醒")
+
+
+def test_an_editor_knows_the_chinese_names_of_interactions() -> None:
+    assert {"moments_like", "朋友圈点赞"} <= {*schema("segments")["$defs"]["InteractionKind"]["enum"]}
