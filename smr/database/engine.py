@@ -7,6 +7,7 @@ another process has written in between, whatever the busy timeout says.
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import weakref
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from smr import clock
 from smr.database.refusals import explain
 from smr.errors import OperatorError
 
@@ -28,7 +30,6 @@ CHECKPOINT_PAGES = 4_000
 one many of them again.
 """
 LASTING = (
-    f"busy_timeout={BUSY_TIMEOUT_MS}",
     "journal_mode=WAL",
     "synchronous=FULL",
     f"wal_autocheckpoint={CHECKPOINT_PAGES}",
@@ -38,7 +39,6 @@ LASTING = (
     f"cache_size=-{PAGE_CACHE_KIB}",
 )
 PASSING = (
-    f"busy_timeout={BUSY_TIMEOUT_MS}",
     "journal_mode=MEMORY",
     "synchronous=OFF",
     "trusted_schema=OFF",
@@ -197,8 +197,8 @@ def _sqlite(url: URL, pragmas: tuple[str, ...]) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def prepare(raw: Any, _record: Any) -> None:
         raw.isolation_level = None
-        for pragma in pragmas:
-            raw.execute(f"PRAGMA {pragma}")
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", *pragmas):
+            _patiently(raw, f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -206,6 +206,23 @@ def _sqlite(url: URL, pragmas: tuple[str, ...]) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
+
+
+def _patiently(raw: Any, pragma: str) -> None:
+    """Set it, waiting for others who use the file.
+
+    SQLite itself waits for no one where two processes that start together turn it to WAL.
+    """
+    end = clock.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            raw.execute(pragma)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or clock.monotonic() >= end:
+                raise
+            clock.pause(0.02)
+        else:
+            return
 
 
 def _check_path(path: Path) -> None:
