@@ -240,26 +240,33 @@ def daily(bench: Bench) -> Iterator[Figure]:
     """A run as every day has it, playbooks live for long, one in a hundred lines new; and how it grows: as
     many new lines and as many due, in a tenth of the history and in all of it."""
     world, small = bench.form.world, bench.form.small
-    seconds, queued = _a_day(bench, world, world.lines // 100, timedelta(days=3))
+    seconds, queued, by_hand = _a_day(bench, world, world.lines // 100, timedelta(days=3))
     note = f"{world.lines // 100:,} new lines, {queued:,} messages; the whole process"
     wanted = 5.0 if bench.place.kind == "SQLite" else None
     yield Figure("a day's run", seconds, " s", wanted, "most", only_full=True, note=note)
+    note = f"{by_hand['messages']:,} messages; the same refresh, and what came due since the run before"
+    yield Figure("a day's run by hand", by_hand["seconds"], " s", note=note)
     lines = small.lines // 100
     if not bench.place.has(_name(small)):
         prepare(bench, small)
     # Below the span of the cap, so that as many are due and none comes free.
-    at_small, queued_small = _a_day(bench, small, lines, timedelta(days=6.9))
-    at_large, queued_large = _a_day(bench, world, lines, timedelta(days=0.69))
+    at_small, queued_small, by_hand_small = _a_day(bench, small, lines, timedelta(days=6.9))
+    at_large, queued_large, by_hand_large = _a_day(bench, world, lines, timedelta(days=0.69))
     note = f"{lines:,} new lines: {queued_small:,} messages in {at_small:.2f} s, then {queued_large:,} in"
     note += f" {at_large:.2f} s"
     wanted = 1.2 if bench.place.kind == "SQLite" else 1.4
     growth = at_large / at_small
     yield Figure("time of a day's run, ten times the lines", growth, "×", wanted, "most", True, note)
+    note = f"{by_hand_small['seconds']:.2f} s, then {by_hand_large['seconds']:.2f} s"
+    yield Figure("  of one by hand", by_hand_large["seconds"] / by_hand_small["seconds"], "×", note=note)
     bench.place.drop(_name(small))
 
 
-def _a_day(bench: Bench, world: World, lines: int, since: timedelta) -> tuple[float, int]:
-    """Seconds of a run that long after all was up to date, with so many new lines; how many it queued."""
+def _a_day(bench: Bench, world: World, lines: int, since: timedelta) -> tuple[float, int, dict[str, Any]]:
+    """Seconds of a run that long after all was up to date, with so many new lines; how many it queued.
+
+    Then what the same by hand tells, and its seconds.
+    """
     place, config, at = bench.place, bench.shop("daily", live=True), RUN_AT + since
     url = place.copy(_name(world), "daily")
     _run(url, config, NOW)
@@ -268,11 +275,16 @@ def _a_day(bench: Bench, world: World, lines: int, since: timedelta) -> tuple[fl
     smr(url, "import", "purchases", str(file), "--config", config, "--now", at.isoformat())
     tidy(url)
     before = _count(url, "messages")
-    ran = [_run(place.copy("daily", "later"), config, at.isoformat()) for _ in range(bench.form.repeats)]
+    news = str(write_rules(bench.folder / "daily.json", rules(at, int(since.total_seconds()))))
+    ran, by_hand = [], []
+    for _ in range(bench.form.repeats):
+        by_hand.append(python(["-m", "benchmarks.whole_by_hand", place.copy("daily", "later"), news]))
+        ran.append(_run(place.copy("daily", "later"), config, at.isoformat()))
     queued = _count(place.url("later"), "messages") - before
     place.drop("later")
     place.drop("daily")
-    return typical(ran).seconds, queued
+    chosen = typical(by_hand)
+    return typical(ran).seconds, queued, {**_told(chosen), "seconds": chosen.seconds}
 
 
 def slices(bench: Bench) -> Iterator[Figure]:
