@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -44,6 +45,20 @@ def test_smr_the_scripts_by_hand_and_the_orm_write_the_same_texts_to_the_same_cu
     assert by_script == by_smr
     assert by_objects == by_smr
     assert by_whole_script == by_smr
+
+
+def test_pandas_writes_the_same_texts_to_the_same_customers(database_url: str, tmp_path: Path) -> None:
+    pytest.importorskip("pandas", reason="pandas comes with the extra `bench`")
+    from benchmarks import by_pandas
+
+    database = _loaded(database_url)
+    by_smr = _run_smr(database, tmp_path)
+    path = write_rules(tmp_path / "rules.json", rules(RUN_AT, USEFUL_FOR))
+    by_pandas.run(database_url, by_hand.read(str(path)))
+    by_frames = _taken(database)
+    database.close()
+
+    assert by_frames == by_smr
 
 
 def test_the_whole_way_by_hand_brings_supplies_up_to_date_as_smr_does(
