@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from smr.conditions import NOW, Who, condition_sql
+from smr.conditions import model as m
 from smr.conditions.measures import Measure, measured, placed
 from smr.conditions.written import written
 from smr.database import insert_or_update, read_by_key
@@ -31,6 +32,8 @@ NEVER = sa.cast(sa.null(), sa.BigInteger)
 STAFFS = [str(kind) for kind in NOT_THE_CUSTOMERS]
 RULE = "rule"
 """The source of tags given by a rule."""
+AT_ONCE = 50
+"""Segments whose memberships one statement ends."""
 
 Known = Mapping[Measure, ColumnElement[Any]]
 """The columns of `unsorted_customers` that have measures of those to be judged."""
@@ -102,13 +105,14 @@ def statements(
         _end_unknown(stages, stages.c.ladder, list(library.ladders)),
         _end_tags().where(tags.c.tag.not_in(list(library.tags))),
     ]
+    alone = {name: one for name, one in library.segments.items() if _stands_alone(one)}
+    found += _leave(alone, known, settings)
     for kind, name in library.order:
         if kind == "segment":
             segment = library.segments[name]
-            found += [
-                *_leave(name, segment, known, settings),
-                _enter(dialect, name, segment, known, settings),
-            ]
+            if name not in alone:
+                found += _leave({name: segment}, known, settings)
+            found.append(_enter(dialect, name, segment, known, settings))
         elif kind == "tag":
             found += _tagging(dialect, library.tags[name], known, settings)
         else:
@@ -147,11 +151,27 @@ def _owner(table: sa.Table, known: Known) -> Who:
     return Who.of(table)._replace(known=known)
 
 
-def _leave(name: str, segment: Segment, known: Known, settings: Settings) -> list[Any]:
-    still = condition_sql(segment.where, _owner(members, known), settings)
-    if _is_of_everybody(still):
-        return []
-    return [_end(members).where(unindexed(members.c.segment) == name, sa.not_(still))]
+def _stands_alone(segment: Segment) -> bool:
+    """Whether it asks for no other definition, so that it may be judged before all of them."""
+    return not any(isinstance(leaf, m.InSegment | m.AtStage | m.HasTag) for leaf in leaves(segment.where))
+
+
+def _leave(segments: Mapping[str, Segment], known: Known, settings: Settings) -> list[Any]:
+    """End the memberships of these segments that hold no more: each of a customer's is looked at once."""
+    who = _owner(members, known)
+    still = [(name, condition_sql(one.where, who, settings)) for name, one in segments.items()]
+    asked = [(name, holds) for name, holds in still if not _is_of_everybody(holds)]
+    some = (asked[first : first + AT_ONCE] for first in range(0, len(asked), AT_ONCE))
+    return [_end(members).where(_is_over(few)) for few in some]
+
+
+def _is_over(still: Sequence[tuple[str, ColumnElement[bool]]]) -> ColumnElement[bool]:
+    """Whether what must hold in a membership's segment holds no more."""
+    segment = unindexed(members.c.segment)
+    if len(still) == 1:
+        ((name, holds),) = still
+        return sa.and_(segment == name, sa.not_(holds))
+    return sa.case(*((segment == name, sa.not_(holds)) for name, holds in still), else_=sa.false())
 
 
 def _is_of_everybody(condition: ColumnElement[bool]) -> bool:
