@@ -4,8 +4,8 @@
 
 What `by_hand` leaves out and smr does: buyers and supplies of those who bought are brought up to date first,
 and for everybody who is due a candidate is written down, with the reason where nothing is sent: refunds, open
-complaints, stock and opt-outs are heeded. Same tables, same indexes, the best technique known for each engine.
-Still no fallback channel, no answer that changes by the clock, no check of the text.
+complaints, stock and opt-outs are heeded. Same tables, same indexes, the best technique known for each
+engine. Still no fallback channel, no answer that changes by the clock, no check of the text.
 Prints one JSON line.
 """
 
