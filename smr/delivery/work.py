@@ -155,12 +155,13 @@ class ChannelWork:
         return self.over or self.budget.is_spent
 
     def _others_at_it(self) -> bool:
-        """Whether other workers send on this channel, too; asked now and then."""
+        """Whether other workers send on this channel, too; asked now and then, and no where nobody answers."""
         if clock.monotonic() - self.looked_at < LOOK_SECONDS:
             return False
         self.looked_at = clock.monotonic()
-        with self.this.database.read() as connection:
+        with suppress(StateError, DBAPIError), self.this.database.read() as connection:
             return outbox.others_at_it(connection, self.channel.name, owner=self.this.owner)
+        return False
 
     def _landed(self) -> list[Answer]:
         """What the calls that have come back say."""

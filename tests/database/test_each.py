@@ -38,6 +38,28 @@ def test_each_row_gets_its_own_value_and_all_get_the_same(database: Database) ->
     }
 
 
+def test_texts_arrive_as_they_are_however_odd(database: Database) -> None:
+    people = [
+        'say "hi"',
+        "back\\slash",
+        '\\"',
+        "{a,b}",
+        "NULL",
+        " ",
+        "tab\tand\nline",
+        "it's",
+        "%s :x",
+        "\u2028小林",
+    ]
+    added(database, *people)
+    rows = [attempt(one, reason=one) for one in people] + [attempt("nobody", reason=None)]
+    with database.write() as connection:
+        assert update_each(connection, deliveries, rows, key=KEY) == len(people)
+    with database.read() as connection:
+        found = connection.execute(sa.select(deliveries.c.customer_id, deliveries.c.reason)).all()
+    assert {tuple(row) for row in found} == {(one, one) for one in people}
+
+
 def test_rows_that_are_there_are_not_added_again_and_not_counted(database: Database) -> None:
     assert added(database, "ana", "ben") == 2
     assert added(database, "ben", "小林") == 1
