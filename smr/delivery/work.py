@@ -155,7 +155,7 @@ class ChannelWork:
         return self.over or self.budget.is_spent
 
     def _others_at_it(self) -> bool:
-        """Whether other workers send on this channel, too; asked now and then, and no where nobody answers."""
+        """Whether other workers send on this channel, too; asked now and then. No, where nobody answers."""
         if clock.monotonic() - self.looked_at < LOOK_SECONDS:
             return False
         self.looked_at = clock.monotonic()
