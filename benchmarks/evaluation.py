@@ -56,11 +56,11 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
     quiet = guards.quiet_now(connection, now, settings)
     bench = guards.Bench(playbook, playbook.steps[0], *shop, quiet)
 
-    def judge(_step: Step, write: due.Write, *, given: bool, alike: Hashable | None) -> Any:
+    def judge(_step: Step, write: due.Write, *, given: bool, alike: Hashable | None, anyones: bool) -> Any:
         return guards.with_verdict(bench, write, alike)
 
     search = due.search(connection.dialect.name, playbook, *shop, judge)
-    judgements = guards.judgements([bench])
+    judgements = guards.judgements([[bench]])
     arbitrations = list(guards.arbitrations(library, settings, bench.moments))
     spans: list[dict[str, Any]] = [
         {"now": clock.seconds(now), "run_id": RUN_ID, "low": part.low, "high": part.high}

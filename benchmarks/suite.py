@@ -244,29 +244,47 @@ def running(bench: Bench) -> Iterator[Figure]:
 
 
 def daily(bench: Bench) -> Iterator[Figure]:
-    """A run as every day has it, playbooks live for long, one in a hundred lines new; and how it grows: as
-    many new lines and as many due, in a tenth of the history and in all of it."""
-    world, small = bench.form.world, bench.form.small
+    """A run as every day has it, playbooks live for long, one in a hundred lines new; and how it grows."""
+    world = bench.form.world
     seconds, queued, by_hand = _a_day(bench, world, world.lines // 100, timedelta(days=3))
     note = f"{world.lines // 100:,} new lines, {queued:,} messages; the whole process"
     wanted = 5.0 if bench.place.kind == "SQLite" else None
     yield Figure("a day's run", seconds, " s", wanted, "most", only_full=True, note=note)
     note = f"{by_hand['messages']:,} messages; the same refresh, and what came due since the run before"
     yield Figure("a day's run by hand", by_hand["seconds"], " s", note=note)
-    lines = small.lines // 100
-    if not bench.place.has(_name(small)):
-        prepare(bench, small)
-    # Below the span of the cap, so that as many are due and none comes free.
-    at_small, queued_small, by_hand_small = _a_day(bench, small, lines, timedelta(days=6.9))
-    at_large, queued_large, by_hand_large = _a_day(bench, world, lines, timedelta(days=0.69))
-    note = f"{lines:,} new lines: {queued_small:,} messages in {at_small:.2f} s, then {queued_large:,} in"
-    note += f" {at_large:.2f} s"
+    few = world.customers * 3 // 10  # who buy thrice on average, and then thirty times
+    young, old = World(few, world.lines // 10), World(few, world.lines)
     wanted = 1.2 if bench.place.kind == "SQLite" else 1.4
-    growth = at_large / at_small
-    yield Figure("time of a day's run, ten times the lines", growth, "×", wanted, "most", True, note)
+    yield from _grown(
+        bench, "ten times the history", (young, timedelta(days=3)), (old, timedelta(days=4)), wanted
+    )
+    # Below the span of the cap, so that as many are due and none comes free.
+    small = (bench.form.small, timedelta(days=6.9))
+    yield from _grown(bench, "ten times the shop", small, (world, timedelta(days=0.69)), None)
+
+
+def _grown(
+    bench: Bench,
+    what: str,
+    before: tuple[World, timedelta],
+    after: tuple[World, timedelta],
+    wanted: float | None,
+) -> Iterator[Figure]:
+    """A day's run with as many new lines and about as many due, in a small world and in a large one."""
+    lines = before[0].lines // 100
+    for world, _since in (before, after):
+        if not bench.place.has(_name(world)):
+            prepare(bench, world)
+    small, queued_small, by_hand_small = _a_day(bench, before[0], lines, before[1])
+    large, queued_large, by_hand_large = _a_day(bench, after[0], lines, after[1])
+    note = f"{lines:,} new lines: {queued_small:,} messages in {small:.2f} s, then {queued_large:,} in"
+    note += f" {large:.2f} s"
+    yield Figure(f"a day's run, {what}", large / small, "×", wanted, "most", True, note)
     note = f"{by_hand_small['seconds']:.2f} s, then {by_hand_large['seconds']:.2f} s"
     yield Figure("  of one by hand", by_hand_large["seconds"] / by_hand_small["seconds"], "×", note=note)
-    bench.place.drop(_name(small))
+    for world in (before[0], after[0]):
+        if world is not bench.form.world:
+            bench.place.drop(_name(world))
 
 
 def _a_day(bench: Bench, world: World, lines: int, since: timedelta) -> tuple[float, int, dict[str, Any]]:

@@ -451,10 +451,15 @@ class _Rules:
             for step in playbook.steps
         }
 
+        groups = guards.judged_alike(benches.values())
+        first = {(one.playbook.name, one.step.name): group[0] for group in groups for one in group}
+
         def search(playbook: Playbook) -> due.Search:
-            def judge(step: Step, write: due.Write, *, given: bool, alike: Hashable | None) -> Any:
-                bench = replace(benches[playbook.name, step.name], given=given)
-                return guards.with_verdict(bench, write, alike)
+            def judge(
+                step: Step, write: due.Write, *, given: bool, alike: Hashable | None, anyones: bool
+            ) -> Any:
+                bench = (first if anyones else benches)[playbook.name, step.name]
+                return guards.with_verdict(replace(bench, given=given), write, alike)
 
             before = None if decided is None else clock.moment(decided)
             about = (playbook, *shop, judge, before, scope.almanac)
@@ -462,7 +467,7 @@ class _Rules:
 
         return cls(
             searches=[search(playbook) for playbook in scope.playbooks if playbook.status == "live"],
-            judgements=guards.judgements(benches.values()),
+            judgements=guards.judgements(groups),
             bundlings=[
                 _bundling(connection.dialect.name, scope, benches[playbook.name, step.name], bundle)
                 for playbook, step, bundle in guards.bundlings(scope.library)
@@ -486,7 +491,13 @@ def _bundling(dialect: str, scope: Scope, bench: guards.Bench, bundle: Bundle) -
 
 
 def _begin_judging(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
-    return customer_slices(connection, len(running.scope.playbooks)), {}
+    return _deciding_slices(connection, running), {}
+
+
+def _deciding_slices(connection: Connection, running: _Pass) -> list[Slice]:
+    """Where only news are looked for, there is little in each slice, and its own cost is what counts."""
+    playbooks = 1 if running.rules(connection).only_news else len(running.scope.playbooks)
+    return customer_slices(connection, playbooks)
 
 
 def _judge(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:
@@ -517,7 +528,7 @@ def _begin_settling(connection: Connection, running: _Pass) -> tuple[list[Slice]
     running.report.blast = guards.limit_run(
         connection, scope.library, scope.settings, run_id=scope.run_id, allow_blast=scope.allow_blast
     )
-    return customer_slices(connection, len(scope.playbooks)), {}
+    return _deciding_slices(connection, running), {}
 
 
 def _settle(connection: Connection, running: _Pass, part: Slice, _told: Told) -> None:

@@ -7,7 +7,8 @@ from smr.database.columns import Json, Key, Utc
 from smr.database.copying import copy_rows, snapshot
 from smr.database.engine import Database, Session, open_database, open_passing
 from smr.database.planning import count_again, count_grown, read_by_key
-from smr.database.upsert import insert_missing, insert_or_update
+from smr.database.temporary import make_temporary, temporary
+from smr.database.upsert import insert_missing, insert_or_update, update_or_insert
 
 __all__ = [
     "Database",
@@ -20,8 +21,11 @@ __all__ = [
     "count_grown",
     "insert_missing",
     "insert_or_update",
+    "make_temporary",
     "open_database",
     "open_passing",
     "read_by_key",
     "snapshot",
+    "temporary",
+    "update_or_insert",
 ]

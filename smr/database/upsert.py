@@ -5,11 +5,13 @@ Both dialects spell ON CONFLICT alike but keep it in their own construct; this p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from smr.database.unindexed import unindexed
 
 
 def insert_missing(
@@ -38,6 +40,31 @@ def insert_or_update(
         set_={name: statement.excluded[name] for name in update},
         where=None if where is None else where(statement.excluded),
     )
+
+
+def update_or_insert(
+    table: sa.Table,
+    *,
+    keys: Mapping[str, Any],
+    update: Mapping[str, Any],
+    insert: Mapping[str, Any],
+) -> list[Any]:
+    """The same on SQLite for many rows of a temporary table: UPDATE what is there, INSERT the rest.
+
+    `keys` tell the primary key, `update` and `insert` what else is written, all by columns of that table; a
+    row that is as told stays untouched.
+
+    An upsert can be undone by itself, for which SQLite keeps a copy of each page that it touches. These two
+    take the transaction with them where they fail (OR FAIL), and nothing is copied, unless they call a
+    function: any may fail.
+    """
+    same = [table.c[name] == unindexed(value) for name, value in keys.items()]
+    unlike = sa.or_(*(table.c[name].is_distinct_from(value) for name, value in update.items()))
+    changed = sa.update(table).values(update).where(*same, unlike).prefix_with("OR FAIL")
+    row = {**keys, **insert}
+    told = sa.select(*(value.label(name) for name, value in row.items()))
+    added = insert_missing("sqlite", table, columns=list(row), select=told).prefix_with("OR FAIL")
+    return [changed, added]
 
 
 def _insert(dialect: str, table: sa.Table, columns: Sequence[str], select: sa.SelectBase | None) -> Any:

@@ -32,10 +32,13 @@ class Judge(Protocol):
     """Has a statement built with the verdict on a step's candidates.
 
     `given`: a warehouse found them, so that they may be older than what is known here. Where `alike` is said,
-    the statement is the same for whatever of the step has the same said of it, so that it may be kept.
+    the statement is the same for whatever of the step has the same said of it, so that it may be kept; with
+    `anyones`, for whatever of any step that is judged alike.
     """
 
-    def __call__(self, step: Step, write: Write, /, *, given: bool, alike: Hashable | None) -> Any:
+    def __call__(
+        self, step: Step, write: Write, /, *, given: bool, alike: Hashable | None, anyones: bool
+    ) -> Any:
         """The statement, built now or kept from an earlier run."""
 
 
@@ -68,7 +71,13 @@ class Query:
                 Query(dialect, step, one, judge, *place, number) for number, one in enumerate(found.news)
             ]
         self._made_of = (dialect, found, step, judge)
-        self._alike = (dialect, *place, found.given) if found.timeless else None
+        self._alike = self._said_alike(dialect, found, place)
+
+    @staticmethod
+    def _said_alike(dialect: str, found: Found, place: tuple[int, ...]) -> Hashable | None:
+        if found.shape is not None:
+            return (dialect, found.shape)
+        return (dialect, *place, found.given) if found.timeless else None
 
     def may_find(self, *, anybody_undecided: bool) -> bool:
         """Whether there can be anything at all."""
@@ -85,6 +94,7 @@ class Query:
             lambda verdict: _upsert(dialect, found.select, verdict),
             given=found.given,
             alike=self._alike,
+            anyones=found.shape is not None,
         )
 
     @cached_property

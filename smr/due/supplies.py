@@ -15,18 +15,28 @@ says.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from smr.conditions.purchases import NOW, Who, kept, kept_quantity, sold
-from smr.database import count_again, insert_missing, insert_or_update, read_by_key
+from smr.conditions.purchases import NOW, Who
+from smr.database import (
+    count_again,
+    insert_missing,
+    insert_or_update,
+    make_temporary,
+    read_by_key,
+    temporary,
+    update_or_insert,
+)
 from smr.due.forecasts import refresh_forecasts
 from smr.due.goods import KINDS, goods_of, learns
+from smr.due.looked_at import WAITING, all_lines, bought, looked_at, marks_done, put_aside
 from smr.due.projection import projected
-from smr.due.rhythms import VISIT, rhythms_of, week_of
+from smr.due.rhythms import HIGH, LOW, RUN, VISIT, rhythms_of, week_of
 from smr.due.week import outdated
 from smr.playbook.model import Library
 from smr.tables import (
@@ -34,15 +44,11 @@ from smr.tables import (
     buyers,
     changed_customers,
     customers,
-    purchases,
     refunds,
     rhythms,
     supplies,
 )
 
-LOW = sa.bindparam("low", type_=sa.Integer)
-HIGH = sa.bindparam("high", type_=sa.Integer)
-RUN = sa.bindparam("run", type_=sa.BigInteger)
 REBUILD = 0
 """The import number of marks that no import made."""
 
@@ -60,6 +66,28 @@ SUPPLY_COLUMNS = [
     "unit_lasts",
     "basis",
 ]
+
+Known = Callable[[Any], ColumnElement[Any]]
+"""One thing that a row of a table tells."""
+
+KNOWN: dict[str, Known] = {
+    "left": lambda table: sa.func.coalesce(table.c.stated_runs_out_at, table.c.runs_out_at),
+    "purchases": lambda table: table.c.purchases,
+}
+"""What a supply tells of the purchases that were looked at before."""
+
+NEWS = temporary(
+    "supply_news",
+    sa.Column("bucket", sa.SmallInteger, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("customer_id", "line")),
+    *(sa.Column(name, sa.Text) for name in ("order_id", "product_id", "basis")),
+    *(sa.Column(name, sa.BigInteger) for name in ("purchased_at", "unit_lasts", "purchases", "since")),
+    *(sa.Column(name, sa.Double) for name in ("quantity", "runs_out", "stock")),
+    sqlite_with_rowid=False,
+)
+"""What the new lines say of each supply of one kind, as it waits on SQLite."""
+
+_ON_SQLITE = (WAITING, NEWS)
 
 
 def refresh(
@@ -89,10 +117,15 @@ def refresh(
         for statement in _forgetting(library.catalog.track):
             connection.execute(statement, bound)
     learning = learns(library.catalog)
+    if connection.dialect.name == "sqlite":
+        make_temporary(connection, *_ON_SQLITE)
     for statement in _statements(connection.dialect.name, library.catalog.track, learning):
         connection.execute(statement, bound)
     refresh_forecasts(connection, library, "taken", bound)
-    connection.execute(_done(), bound)
+    connection.execute(marks_done(connection.dialect.name), bound)
+    if connection.dialect.name == "sqlite":
+        for waiting in _ON_SQLITE:
+            connection.execute(sa.delete(waiting))
     if learning:
         outdated(connection)
 
@@ -159,7 +192,10 @@ def _look_at_everything() -> Any:
 @cache
 def _statements(dialect: str, track: str, learning: bool) -> list[Any]:
     kinds = KINDS[track]
-    found = [_buyers(dialect), *(_supplies(dialect, kind, learning) for kind in kinds)]
+    found = [put_aside()] if dialect == "sqlite" else []
+    found += _buyers(dialect)
+    for kind in kinds:
+        found += _supplies(dialect, kind, learning)
     if learning:
         found += [rhythms_of(dialect, kind) for kind in (VISIT, *kinds)]
         found += [projected(dialect, kind, "taken") for kind in kinds]
@@ -187,70 +223,88 @@ def _throughout(source: Any) -> ColumnElement[bool]:
     return sa.select(sa.literal(1)).where(Who.of(source).owns(mark), anything).exists()
 
 
-def _taken_customers() -> sa.Subquery:
-    """Customers to be looked at, `since` when their purchases may differ; empty: all of them may."""
-    mark = changed_customers
-    every_mark_says = sa.func.count(mark.c.bought_since) == sa.func.count()
-    return (
-        sa.select(
-            mark.c.bucket,
-            mark.c.customer_id,
-            sa.case((every_mark_says, sa.func.min(mark.c.bought_since))).label("since"),
-        )
-        .where(mark.c.bucket.between(LOW, HIGH), mark.c.taken_by == RUN)
-        .group_by(mark.c.bucket, mark.c.customer_id)
-        .subquery("taken")
-    )
-
-
-def _is_news(line: Any, taken: Any) -> ColumnElement[bool]:
-    """Whether a purchase is to be looked at."""
-    return sa.or_(taken.c.since.is_(None), line.c.purchased_at >= taken.c.since)
-
-
 def _in_slice(table: sa.Table) -> ColumnElement[bool]:
     return table.c.bucket.between(LOW, HIGH)
 
 
-def _buyers(dialect: str) -> Any:
-    taken, line, known = _taken_customers(), purchases.alias(), buyers.alias()
-
-    def before(column: str) -> Any:
-        return _known_before(known, known.c[column], taken, Who.of(taken).owns(known))
-
+def _buyers(dialect: str) -> list[Any]:
+    line = looked_at(dialect)
+    key = (line.c.bucket, line.c.customer_id)
+    known: dict[str, Known] = {
+        "first": lambda table: table.c.first_purchased_at,
+        "last": lambda table: table.c.last_purchased_at,
+    }
+    ours = buyers.alias()
     news = (
         sa.select(
-            taken.c.bucket,
-            taken.c.customer_id,
+            *key,
             sa.func.min(line.c.purchased_at).label("first"),
             sa.func.max(line.c.purchased_at).label("last"),
-            before("first_purchased_at").label("first_before"),
-            before("last_purchased_at").label("last_before"),
+            sa.func.max(line.c.since).label("since"),
+            *_known_before(dialect, known, ours, line, Who.of(line).owns(ours)),
         )
-        .select_from(taken.join(line, Who.of(taken).owns(line)))
-        .where(_is_news(line, taken), kept(line))
-        .group_by(taken.c.bucket, taken.c.customer_id)
+        .where(bought(line))
+        .group_by(*key)
         .subquery("news")
     )
-    first, last = news.c.first_before, news.c.last_before
-    select = sa.select(
-        news.c.bucket,
-        news.c.customer_id,
-        sa.case((first < news.c.first, first), else_=news.c.first),
-        sa.case((last > news.c.last, last), else_=news.c.last),
+
+    def said(before: Mapping[str, Any]) -> dict[str, Any]:
+        first, last = before["first"], before["last"]
+        return {
+            "first_purchased_at": sa.case((first < news.c.first, first), else_=news.c.first),
+            "last_purchased_at": sa.case((last > news.c.last, last), else_=news.c.last),
+        }
+
+    keys = {"bucket": news.c.bucket, "customer_id": news.c.customer_id}
+    return _put(dialect, buyers, news, keys, known, said)
+
+
+def _put(
+    dialect: str,
+    table: sa.Table,
+    news: sa.FromClause,
+    keys: Mapping[str, Any],
+    known: Mapping[str, Known],
+    said: Callable[[Mapping[str, Any]], dict[str, Any]],
+    kept: Collection[str] = (),
+) -> list[Any]:
+    """What writes the news into a table: `said` of what was known before. Of rows that were there, `kept`
+    columns stay as they are, and what is as it was is not written.
+    """
+    if dialect == "sqlite":
+        of_row = {name: sa.case((news.c.since.is_not(None), of(table))) for name, of in known.items()}
+        nothing = {name: sa.cast(sa.null(), sa.BigInteger) for name in known}
+        changed = {name: value for name, value in said(of_row).items() if name not in kept}
+        return update_or_insert(table, keys=keys, update=changed, insert=said(nothing))
+    row = {**keys, **said({name: news.c[f"{name}_before"] for name in known})}
+    changing = [name for name in row if name not in keys and name not in kept]
+    upsert = insert_or_update(
+        dialect,
+        table,
+        columns=list(row),
+        select=sa.select(*(value.label(name) for name, value in row.items())),
+        update=changing,
+        where=lambda new: sa.or_(*(table.c[name].is_distinct_from(new[name]) for name in changing)),
     )
-    columns = ["bucket", "customer_id", "first_purchased_at", "last_purchased_at"]
-    return insert_or_update(dialect, buyers, columns=columns, select=select, update=columns[2:])
+    return [upsert]
 
 
-def _known_before(known: Any, value: Any, group: Any, same: ColumnElement[bool]) -> ColumnElement[Any]:
+def _known_before(
+    dialect: str, known: Mapping[str, Known], table: Any, group: Any, same: ColumnElement[bool]
+) -> list[ColumnElement[Any]]:
     """What is known of a group whose news alone are looked at; empty where everything is.
 
     Asked for group by group, not joined: the statement fills the very table that it asks, and a planner to
-    whom that table is empty would read all of it for every row.
+    whom that table is empty would read all of it for every row. On SQLite the row itself tells it.
     """
-    asked = sa.select(sa.type_coerce(value, sa.BigInteger)).select_from(known).where(same).scalar_subquery()
-    return sa.case((sa.func.max(group.c.since).is_not(None), asked))
+    if dialect == "sqlite":
+        return []
+    some = sa.func.max(group.c.since).is_not(None)
+    asked = {
+        name: sa.select(sa.type_coerce(of(table), sa.BigInteger)).select_from(table).where(same)
+        for name, of in known.items()
+    }
+    return [sa.case((some, one.scalar_subquery())).label(f"{name}_before") for name, one in asked.items()]
 
 
 def _forget_buyers() -> Any:
@@ -281,26 +335,25 @@ def _forget_untracked(kinds: tuple[str, ...]) -> Any:
     )
 
 
-def _supplies(dialect: str, kind: str, learning: bool) -> Any:
-    news = _news(kind, _taken_customers(), of_all=False)
-    left, runs_out = news.c.left_before + news.c.stock, news.c.runs_out
-    runs_out_at = sa.case((left > runs_out, left), else_=runs_out)
-    counted = news.c.purchases + sa.func.coalesce(news.c.purchases_before, 0)
-    select = _supply_row(kind, news, runs_out_at, counted)
-    columns, changing = [*SUPPLY_COLUMNS], SUPPLY_COLUMNS[4:]
-    if learning:
-        # The stated run-out is kept beside the one that is learned from it.
-        columns.append("stated_runs_out_at")
-        changing = ["stated_runs_out_at", *(name for name in changing if name != "runs_out_at")]
-        select = select.add_columns(sa.cast(runs_out_at, sa.BigInteger).label("stated_runs_out_at"))
-    return insert_or_update(
-        dialect,
-        supplies,
-        columns=columns,
-        select=select,
-        update=changing,
-        where=lambda new: sa.or_(*(supplies.c[name].is_distinct_from(new[name]) for name in changing)),
-    )
+def _supplies(dialect: str, kind: str, learning: bool) -> list[Any]:
+    found = _news(dialect, kind, looked_at(dialect))
+    news: sa.FromClause = found
+    first: list[Any] = []
+    if dialect == "sqlite":
+        names = [column.name for column in NEWS.columns]
+        news = NEWS
+        first = [sa.delete(NEWS), sa.insert(NEWS).from_select(names, sa.select(*(found.c[n] for n in names)))]
+
+    def said(before: Mapping[str, Any]) -> dict[str, Any]:
+        left, runs_out = before["left"] + news.c.stock, news.c.runs_out
+        runs_out_at = sa.cast(sa.case((left > runs_out, left), else_=runs_out), sa.BigInteger)
+        counted = news.c.purchases + sa.func.coalesce(before["purchases"], 0)
+        row = _supply_row(news, runs_out_at, counted)
+        return row | {"stated_runs_out_at": runs_out_at} if learning else row
+
+    # Where days are learned, the stated run-out is kept beside the one that is learned from it.
+    kept = {"runs_out_at"} if learning else ()
+    return [*first, *_put(dialect, supplies, news, _supply_key(kind, news), KNOWN, said, kept)]
 
 
 def stated_supplies(kind: str) -> sa.Select[Any]:
@@ -308,28 +361,28 @@ def stated_supplies(kind: str) -> sa.Select[Any]:
 
     Columns as in `SUPPLY_COLUMNS`. For a database that holds nothing but the facts.
     """
-    someone = purchases.alias("someone")
-    nothing_known = sa.cast(sa.null(), sa.BigInteger).label("since")
-    everyone = (
-        sa.select(someone.c.bucket, someone.c.customer_id, nothing_known).distinct().subquery("everyone")
-    )
-    news = _news(kind, everyone, of_all=True)
-    return _supply_row(kind, news, news.c.runs_out, news.c.purchases)
+    news = _news("sqlite", kind, all_lines())
+    row = _supply_key(kind, news) | _supply_row(news, news.c.runs_out, news.c.purchases)
+    return sa.select(*(row[name].label(name) for name in SUPPLY_COLUMNS))
 
 
-def _supply_row(kind: str, news: Any, runs_out_at: Any, counted: Any) -> sa.Select[Any]:
+def _supply_key(kind: str, news: sa.FromClause) -> dict[str, Any]:
+    who = {name: news.c[name] for name in ("bucket", "customer_id")}
+    return {**who, "kind": sa.literal(kind, sa.Text), "line": news.c.line}
+
+
+def _supply_row(news: sa.FromClause, runs_out_at: Any, counted: Any) -> dict[str, Any]:
     given = {
-        "kind": sa.literal(kind, sa.Text),
         "last_purchased_at": news.c.purchased_at,
         "purchases": counted,
         "runs_out_at": sa.cast(runs_out_at, sa.BigInteger),
     }
-    return sa.select(*(given.get(name, news.c.get(name)).label(name) for name in SUPPLY_COLUMNS))
+    return {name: given[name] if name in given else news.c[name] for name in SUPPLY_COLUMNS[4:]}
 
 
-def _news(kind: str, taken: Any, *, of_all: bool) -> sa.Subquery:
-    """What the lines that are looked at say of each supply, beside what was known before, save `of_all`."""
-    lines = _lines(kind, taken).subquery("bought")
+def _news(dialect: str, kind: str, lines: sa.FromClause) -> sa.Subquery:
+    """What the lines that are looked at say of each supply; on PostgreSQL beside what was known before."""
+    lines = _lasting(kind, lines).subquery("bought")
     in_turn = (lines.c.purchased_at, lines.c.order_id, lines.c.product_id, lines.c.line_no)
     running: dict[str, Any] = {
         "partition_by": [lines.c.bucket, lines.c.customer_id, lines.c.line],
@@ -344,13 +397,8 @@ def _news(kind: str, taken: Any, *, of_all: bool) -> sa.Subquery:
         name: sa.func.max(sa.case((told.c.position == 1, told.c[name])))
         for name in ("order_id", "purchased_at", "product_id", "quantity", "unit_lasts", "basis")
     }
-    known = supplies.alias()
-    same = sa.and_(Who.of(told).owns(known), known.c.kind == kind, known.c.line == told.c.line)
-    ran_out = sa.func.coalesce(known.c.stated_runs_out_at, known.c.runs_out_at)
-    before = (
-        _known_before(known, ran_out, told, same).label("left_before"),
-        _known_before(known, known.c.purchases, told, same).label("purchases_before"),
-    )
+    ours = supplies.alias()
+    same = sa.and_(Who.of(told).owns(ours), ours.c.kind == kind, ours.c.line == told.c.line)
     # What came in never shrinks from purchase to purchase, so the greatest sum is that of all.
     return (
         sa.select(
@@ -361,56 +409,35 @@ def _news(kind: str, taken: Any, *, of_all: bool) -> sa.Subquery:
             sa.func.count().label("purchases"),
             sa.func.max(told.c.starts_at + told.c.stock).label("runs_out"),
             sa.func.max(told.c.stock).label("stock"),
-            *(() if of_all else before),
+            sa.func.max(told.c.since).label("since"),
+            *_known_before(dialect, KNOWN, ours, told, same),
         )
         .group_by(told.c.bucket, told.c.customer_id, told.c.line)
         .subquery("news")
     )
 
 
-def _lines(kind: str, taken: Any) -> sa.Select[Any]:
-    """Kept purchase lines to be looked at, each with its line and how many seconds it lasts."""
+def _lasting(kind: str, line: Any) -> sa.Select[Any]:
+    """The kept lines among these, each with its supply and how many seconds it lasts."""
     goods = goods_of(kind)
-    bought = purchases.alias()
-    quantity = kept_quantity(bought)
-    delivered = sa.case((bought.c.delivered_at <= NOW, bought.c.delivered_at), else_=bought.c.purchased_at)
-    joined = taken.join(bought, Who.of(taken).owns(bought)).join(
-        goods, goods.c.product_id == bought.c.product_id
-    )
+    delivered = sa.case((line.c.delivered_at <= NOW, line.c.delivered_at), else_=line.c.purchased_at)
     return (
         sa.select(
-            bought.c.bucket,
-            bought.c.customer_id,
+            line.c.bucket,
+            line.c.customer_id,
             goods.c.line,
-            bought.c.order_id,
-            bought.c.product_id,
-            bought.c.line_no,
-            sa.type_coerce(bought.c.purchased_at, sa.BigInteger).label("purchased_at"),
-            sa.type_coerce(delivered, sa.BigInteger).label("starts_at"),
-            quantity.label("quantity"),
+            line.c.order_id,
+            line.c.product_id,
+            line.c.line_no,
+            line.c.purchased_at,
+            delivered.label("starts_at"),
+            line.c.quantity,
             # Whole seconds as doubles: exact, and summed without PostgreSQL's slow numerics.
-            sa.func.round(quantity * goods.c.piece_lasts, type_=sa.Double).label("lasts"),
+            sa.func.round(line.c.quantity * goods.c.piece_lasts, type_=sa.Double).label("lasts"),
             goods.c.unit_lasts,
             goods.c.basis,
-            taken.c.since,
+            line.c.since,
         )
-        .select_from(joined)
-        .where(_is_news(bought, taken), sold(bought), quantity > 0)
+        .select_from(line.join(goods, goods.c.product_id == line.c.product_id))
+        .where(bought(line))
     )
-
-
-@cache
-def _done() -> Any:
-    """Take the marks off, save those of customers with facts still to come into force."""
-    mark = changed_customers
-    who = Who.of(mark)
-    line, back = purchases.alias(), refunds.alias()
-    to_come = sa.or_(
-        sa.select(sa.literal(1)).where(who.owns(line), _to_come(line)).exists(),
-        sa.select(sa.literal(1)).where(who.owns(back), back.c.refunded_at > NOW).exists(),
-    )
-    return sa.delete(mark).where(mark.c.bucket.between(LOW, HIGH), mark.c.taken_by == RUN, sa.not_(to_come))
-
-
-def _to_come(line: Any) -> ColumnElement[bool]:
-    return sa.or_(line.c.purchased_at > NOW, line.c.delivered_at > NOW)

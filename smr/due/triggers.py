@@ -6,7 +6,7 @@ customer, any time). Bases: the run-out, the purchase, the slot, the day, or an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -76,6 +76,14 @@ CANDIDATE_COLUMNS = [
 """What a trigger says of a candidate."""
 
 RUN = sa.bindparam("run", type_=sa.BigInteger)
+PLAYBOOK = sa.bindparam("of_playbook", type_=sa.Text)
+STEP = sa.bindparam("of_step", type_=sa.Text)
+PRIORITY = sa.bindparam("of_priority", type_=sa.Integer)
+OFFSET = sa.bindparam("of_offset", type_=sa.BigInteger)
+USEFUL = sa.bindparam("of_useful", type_=sa.BigInteger)
+KIND = sa.bindparam("of_kind", type_=sa.Text)
+LINES: sa.BindParameter[Any] = sa.bindparam("of_lines", type_=sa.Text, expanding=True)
+"""Of the step whose candidates are looked for: bound, so that steps alike are served by one statement."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,8 @@ class Found:
     `keys` has as many rows and is quicker to count, where there is such a thing. `news` are what of it an
     earlier run cannot have found as it is now; None where nobody knows. Where `gate` finds no row, there is
     nothing to find at all, which is quicker to ask. Of what is not `timeless`, the SELECT itself depends on
-    the time, and not only what is bound.
+    the time, and not only what is bound. Where a `shape` is said, SELECTs of the same shape are the same, of
+    whichever step.
     """
 
     select: sa.Select[Any]
@@ -96,6 +105,7 @@ class Found:
     gate: sa.Select[Any] | None = None
     given: bool = False  # by a warehouse, some time ago
     timeless: bool = True
+    shape: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -125,26 +135,37 @@ class StepDue:
         """Seconds for which the step stays useful."""
         return useful_for(self.step, self.settings)
 
-    def row(self, source: Any, base: ColumnElement[Any], **columns: Any) -> sa.Select[Any]:
-        """The candidate columns for rows of a source; `base` is the instant the step counts from."""
-        due_at = sa.type_coerce(base, sa.BigInteger) + self.offset
-        given: dict[str, Any] = {
-            "bucket": source.c.bucket,
-            "customer_id": source.c.customer_id,
-            "playbook": sa.literal(self.playbook.name, sa.Text),
-            "step": sa.literal(self.step.name, sa.Text),
-            "due_at": due_at,
-            "expires_at": due_at + self.useful,
-            "priority": sa.literal(self.playbook.priority, sa.Integer),
-            "state": sa.literal("due", sa.Text),
-            "run_id": RUN,
-            **columns,
+    @property
+    def bound(self) -> dict[str, Any]:
+        """What `row` is bound with."""
+        return {
+            "of_playbook": self.playbook.name,
+            "of_step": self.step.name,
+            "of_priority": self.playbook.priority,
+            "of_offset": self.offset,
+            "of_useful": self.useful,
         }
-        chosen = [
-            given.get(name, sa.cast(sa.null(), candidates.c[name].type)).label(name)
-            for name in CANDIDATE_COLUMNS
-        ]
-        return sa.select(*chosen)
+
+
+def _row(source: Any, base: ColumnElement[Any], **columns: Any) -> sa.Select[Any]:
+    """The candidate columns for rows of a source; `base` is the instant the step counts from."""
+    due_at = sa.type_coerce(base, sa.BigInteger) + OFFSET
+    given: dict[str, Any] = {
+        "bucket": source.c.bucket,
+        "customer_id": source.c.customer_id,
+        "playbook": PLAYBOOK,
+        "step": STEP,
+        "due_at": due_at,
+        "expires_at": due_at + USEFUL,
+        "priority": PRIORITY,
+        "state": sa.literal("due", sa.Text),
+        "run_id": RUN,
+        **columns,
+    }
+    chosen = [
+        given.get(name, sa.cast(sa.null(), candidates.c[name].type)).label(name) for name in CANDIDATE_COLUMNS
+    ]
+    return sa.select(*chosen)
 
 
 def candidates_of(
@@ -207,8 +228,10 @@ def early(
     high = Today(now, settings.shop.tz).window(step.send, due.useful).high
     asked = asked_by(playbook, step)
     for kind, lines in _lines(library, playbook.trigger.runs_out):
-        falling = _falling(kind, lines, whom) if asked is None else _forecast(kind, lines, asked, None, whom)
-        yield Found(_fallen(due, falling, asked), {"since": high, "until": high + within})
+        bound, among = _line_of(kind, lines)
+        falling = _falling(among, whom) if asked is None else _forecast(among, asked, whom)
+        span = {"since": high, "until": high + within}
+        yield Found(_fallen(falling, asked), {**due.bound, **bound, **span})
 
 
 def given_of(playbook: Playbook, step: Step, library: Library, settings: Settings, now: datetime) -> Found:
@@ -218,15 +241,15 @@ def given_of(playbook: Playbook, step: Step, library: Library, settings: Setting
     at = sa.type_coerce(told.c.due_at, sa.BigInteger)
     names = ("anchor", "anchor_at", "kind", "order_id", "product_id", "quantity", "runs_out_at")
     columns = {name: told.c[name] for name in names} | {"line": told.c.supply_line}
-    select = due.row(told, at - due.offset, **columns).where(
-        told.c.playbook == sa.literal(playbook.name, sa.Text),
-        told.c.step == sa.literal(step.name, sa.Text),
+    select = _row(told, at - OFFSET, **columns).where(
+        told.c.playbook == PLAYBOOK,
+        told.c.step == STEP,
         at > SINCE,
         at <= UNTIL,
         told.c.bucket.between(LOW, HIGH),
     )
-    bound = {"since": window.low + due.offset, "until": window.high + due.offset}
-    return Found(select, bound, given=True)
+    span = {"since": window.low + due.offset, "until": window.high + due.offset}
+    return Found(select, {**due.bound, **span}, given=True)
 
 
 def anything_given(connection: Connection) -> bool:
@@ -239,13 +262,18 @@ def _happened(
 ) -> Found:
     """Candidates of events; the source tells the customer, the anchor and when it was."""
     known = {name: source.c[name] for name in ("anchor", "anchor_at", "product_id") if name in source.c}
-    select = due.row(source, base, **known)
+    select = _row(source, base, **known)
     if customer is not None:
-        bound = {"low": customer[0], "high": customer[0], "since": -clock.DAY * 40_000, "until": 1 << 50}
-        return Found(_of_customer(select, source, customer), bound)
+        at_any_time = {
+            "low": customer[0],
+            "high": customer[0],
+            "since": -clock.DAY * 40_000,
+            "until": 1 << 50,
+        }
+        return Found(_of_customer(select, source, customer), {**due.bound, **at_any_time})
     trigger = due.playbook.trigger
     gate = product_news(trigger.product).limit(1) if isinstance(trigger, OnProduct) else None
-    return Found(select, {"since": window.low, "until": window.high}, gate=gate)
+    return Found(select, {**due.bound, "since": window.low, "until": window.high}, gate=gate)
 
 
 def _of_customer(select: sa.Select[Any], table: Any, customer: tuple[int, str]) -> sa.Select[Any]:
@@ -273,32 +301,49 @@ def _lines(library: Library, goods: Goods) -> Iterator[tuple[str, Any]]:
 
 def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tuple[int, str] | None) -> Found:
     asked = asked_by(due.playbook, due.step)
+    bound, among = _line_of(kind, lines)
+    bound |= due.bound
     if not counts_from_run_out(due.playbook, due.step):
-        return _since_purchase(due, kind, lines, window, customer)
+        return _since_purchase(bound, among, window, customer)
     if customer is not None:
         if asked is None:
-            of_lines = sa.and_(supplies.c.kind == kind, supplies.c.line.in_(lines))
-            return Found(_of_customer(_supply_row(due).where(of_lines), supplies, customer), {})
-        falling = _forecast(kind, lines, asked, customer)
-        return Found(_of_customer(_fallen(due, falling, asked), supplies, customer), {})
+            of_customer = _of_customer(_supply_row().where(*_on_line(supplies, among)), supplies, customer)
+            return Found(of_customer, bound)
+        forecast = _fallen(_forecast_of(among, asked, customer), asked)
+        return Found(_of_customer(forecast, supplies, customer), bound)
 
-    def found(whom: Any = None) -> Found:
-        falling = _falling(kind, lines, whom) if asked is None else _forecast(kind, lines, asked, None, whom)
-        return Found(_fallen(due, falling, asked), {}, keys=falling, of_undecided=whom is not None)
+    def within(since: int, until: int, whom: sa.Table | None = None) -> Found:
+        # What stands for lines that are not named is a SELECT made for this kind.
+        kind_of = None if among is LINES else kind
+        falling = _falling(among, whom) if asked is None else _forecast(among, asked, whom)
+        return Found(
+            _fallen(falling, asked),
+            {**bound, "since": since, "until": until},
+            keys=falling,
+            of_undecided=whom is not None,
+            shape=("runs_out", kind_of, asked, None if whom is None else whom.name),
+        )
 
-    def within(one: Found, since: int, until: int, news: tuple[Found, ...] | None = None) -> Found:
-        return replace(one, bound={"since": since, "until": until}, news=news)
-
-    known, of_all = due.known(window), found()
+    known, of_all = due.known(window), within(window.low, window.high)
     if known is None:
-        return within(of_all, window.low, window.high)
-    late, changed = within(of_all, known, window.high), found(undecided_customers)
-    news = (late, within(changed, window.low, known))
-    return within(of_all, window.low, window.high, news)
+        return of_all
+    news = (within(known, window.high), within(window.low, known, undecided_customers))
+    return replace(of_all, news=news)
 
 
-def _supply_row(due: StepDue, base: Any = supplies.c.runs_out_at) -> sa.Select[Any]:
-    return due.row(
+def _line_of(kind: str, lines: Any) -> tuple[dict[str, Any], Any]:
+    """What is bound to ask for supplies of these lines, and among what they are."""
+    if isinstance(lines, sa.SelectBase):
+        return {"of_kind": kind}, lines
+    return {"of_kind": kind, "of_lines": list(lines)}, LINES
+
+
+def _on_line(table: Any, among: Any) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return table.c.kind == KIND, table.c.line.in_(among)
+
+
+def _supply_row(base: Any = supplies.c.runs_out_at) -> sa.Select[Any]:
+    return _row(
         supplies,
         base,
         anchor=supplies.c.order_id + "/" + supplies.c.line,
@@ -312,31 +357,31 @@ def _supply_row(due: StepDue, base: Any = supplies.c.runs_out_at) -> sa.Select[A
     )
 
 
-def _fallen(due: StepDue, falling: Any, asked: str | None) -> sa.Select[Any]:
+def _fallen(falling: Any, asked: str | None) -> sa.Select[Any]:
     """The supplies of these keys; where a forecast was asked for, counted from its day."""
-    row = _supply_row(due) if asked is None else _supply_row(due, falling.c.expected_at)
+    row = _supply_row() if asked is None else _supply_row(falling.c.expected_at)
     return row.select_from(falling.join(supplies, _same_supply(falling)))
 
 
 def _since_purchase(
-    due: StepDue, kind: str, lines: Any, window: Window, customer: tuple[int, str] | None
+    bound: dict[str, Any], among: Any, window: Window, customer: tuple[int, str] | None
 ) -> Found:
     """Steps that count from the purchase.
 
     Whoever bought this line in the window bought something in it: buyers lead to them.
     """
-    select = _supply_row(due, supplies.c.last_purchased_at)
-    of_lines = sa.and_(supplies.c.kind == kind, supplies.c.line.in_(lines))
+    select = _supply_row(supplies.c.last_purchased_at).where(*_on_line(supplies, among))
     if customer is not None:
-        return Found(_of_customer(select.where(of_lines), supplies, customer), {})
+        return Found(_of_customer(select, supplies, customer), bound)
     recent = sa.type_coerce(buyers.c.last_purchased_at, sa.BigInteger) > SINCE
     active = buyers.join(supplies, Who.of(buyers).owns(supplies))
     at = sa.type_coerce(supplies.c.last_purchased_at, sa.BigInteger)
-    select = select.select_from(active).where(of_lines, buyers.c.bucket.between(LOW, HIGH), recent)
-    return Found(select.where(at > SINCE, at <= UNTIL), {"since": window.low, "until": window.high})
+    select = select.select_from(active).where(buyers.c.bucket.between(LOW, HIGH), recent)
+    span = {"since": window.low, "until": window.high}
+    return Found(select.where(at > SINCE, at <= UNTIL), {**bound, **span})
 
 
-def _falling(kind: str, lines: Any, whom: sa.FromClause | None = None) -> sa.Subquery:
+def _falling(among: Any, whom: sa.FromClause | None = None) -> sa.Subquery:
     """The keys of supplies that run out in the window, in the slice; read from the index alone.
 
     SQLite hands them on in the order of the key, so that what lies side by side is read side by side.
@@ -346,25 +391,30 @@ def _falling(kind: str, lines: Any, whom: sa.FromClause | None = None) -> sa.Sub
     at = sa.type_coerce(key.c.runs_out_at, sa.BigInteger)
     select = (
         sa.select(key.c.bucket, key.c.customer_id, key.c.kind, key.c.line)
-        .where(key.c.kind == kind, key.c.line.in_(lines), at > SINCE, at <= UNTIL)
+        .where(*_on_line(key, among), at > SINCE, at <= UNTIL)
         .suffix_with("GROUP BY 1, 2, 3, 4", dialect="sqlite")
         .suffix_with("ORDER BY 1, 2, 3, 4", dialect="postgresql")
     )
     return _in_slice(select, key, whom).subquery("falling")
 
 
-def _forecast(
-    kind: str, lines: Any, asked: str, customer: tuple[int, str] | None, whom: sa.FromClause | None = None
-) -> sa.Subquery:
-    """The same of supplies whose forecast falls in the window; for one customer, whenever it falls."""
+def _forecast(among: Any, asked: str, whom: sa.FromClause | None = None) -> sa.Subquery:
+    """The same of supplies whose forecast falls in the window."""
+    one, at, select = _forecasts(among, asked)
+    return _in_slice(select.where(at > SINCE, at <= UNTIL), one, whom).subquery("falling")
+
+
+def _forecast_of(among: Any, asked: str, customer: tuple[int, str]) -> sa.Subquery:
+    """For one customer, whenever it falls."""
+    one, _at, select = _forecasts(among, asked)
+    return _of_customer(select, one, customer).subquery("falling")
+
+
+def _forecasts(among: Any, asked: str) -> tuple[Any, ColumnElement[int], sa.Select[Any]]:
     one = named(forecasts, "forecast")
     at = sa.type_coerce(one.c.expected_at, sa.BigInteger)
-    select = sa.select(
-        one.c.bucket, one.c.customer_id, one.c.kind, one.c.line, at.label("expected_at")
-    ).where(one.c.kind == kind, one.c.line.in_(lines), one.c.asked == sa.literal(asked, sa.Text))
-    if customer is not None:
-        return _of_customer(select, one, customer).subquery("falling")
-    return _in_slice(select.where(at > SINCE, at <= UNTIL), one, whom).subquery("falling")
+    select = sa.select(one.c.bucket, one.c.customer_id, one.c.kind, one.c.line, at.label("expected_at"))
+    return one, at, select.where(*_on_line(one, among), one.c.asked == sa.literal(asked, sa.Text))
 
 
 def _in_slice(select: sa.Select[Any], table: Any, whom: sa.FromClause | None) -> sa.Select[Any]:
@@ -408,15 +458,15 @@ def _purchased(due: StepDue, goods: Goods, window: Window, customer: tuple[int, 
         .select_from(buyers.join(line, Who.of(buyers).owns(line)))
         .where(kept(line), *of_goods(line.c.product_id, goods))
     )
-    bound: dict[str, Any] = {}
+    bound = due.bound
     if customer is not None:
         lines = _of_customer(lines, buyers, customer)
     else:
         recent = sa.type_coerce(buyers.c.last_purchased_at, sa.BigInteger) > SINCE
         lines = lines.where(buyers.c.bucket.between(LOW, HIGH), recent, at > SINCE, at <= UNTIL)
-        bound = {"since": window.low, "until": window.high}
+        bound |= {"since": window.low, "until": window.high}
     bought = lines.subquery("bought")
-    select = due.row(
+    select = _row(
         bought,
         bought.c.purchased_at,
         anchor=bought.c.order_id,
@@ -438,7 +488,7 @@ def _scheduled(
     if at is None:
         return
     anchor = f"{at.astimezone(today.zone):%Y-%m-%dT%H:%M}"
-    yield _days(_audience(due), customers, customer, slot=clock.seconds(at), anchor=anchor)
+    yield _days(due, _audience(due), customers, customer, slot=clock.seconds(at), anchor=anchor)
 
 
 def _festival(
@@ -453,13 +503,13 @@ def _festival(
     for day in today.days(window):
         for name in almanac.falls(names, day):
             anchor = f"{day.isoformat()} {name}"
-            yield _days(_audience(due), customers, customer, slot=today.begins(day), anchor=anchor)
+            yield _days(due, _audience(due), customers, customer, slot=today.begins(day), anchor=anchor)
 
 
 def _audience(due: StepDue) -> sa.Select[Any]:
     """`who` is the audience of what is due for everybody: no row is made for those outside it."""
     when = sa.bindparam("slot", type_=sa.BigInteger)
-    select = due.row(customers, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when)
+    select = _row(customers, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when)
     if due.playbook.who is None:
         return select
     return select.where(condition_sql(due.playbook.who, Who.of(customers), due.settings))
@@ -507,17 +557,19 @@ def _on_date(
     for day in today.days(window):
         when = sa.bindparam("slot", type_=sa.BigInteger)
         source, matches = _has_day(wanted, day, today)
-        select = due.row(source, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when).where(
+        select = _row(source, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when).where(
             matches
         )
-        found = _days(select, source, customer, slot=today.begins(day), anchor=day.isoformat())
+        found = _days(due, select, source, customer, slot=today.begins(day), anchor=day.isoformat())
         yield replace(found, timeless=False)
 
 
-def _days(select: sa.Select[Any], source: sa.Table, customer: tuple[int, str] | None, **bound: Any) -> Found:
+def _days(
+    due: StepDue, select: sa.Select[Any], source: sa.Table, customer: tuple[int, str] | None, **day: Any
+) -> Found:
     if customer is not None:
-        return Found(_of_customer(select, source, customer), bound)
-    return Found(select.where(source.c.bucket.between(LOW, HIGH)), bound)
+        return Found(_of_customer(select, source, customer), {**due.bound, **day})
+    return Found(select.where(source.c.bucket.between(LOW, HIGH)), {**due.bound, **day})
 
 
 def _has_day(wanted: DateOf, day: date, today: Today) -> tuple[sa.Table, ColumnElement[bool]]:
@@ -607,17 +659,17 @@ def _after_step(
         same = sa.and_(same, earlier.c.reason == "bundled", earlier.c.queued_at.is_not(None))
     names = ("anchor", "anchor_at", "kind", "line", "order_id", "product_id", "quantity", "runs_out_at")
     select = (
-        due.row(messages, messages.c.sent_at, **{name: earlier.c[name] for name in names})
+        _row(messages, messages.c.sent_at, **{name: earlier.c[name] for name in names})
         .select_from(messages.join(earlier, same))
         .where(
-            messages.c.playbook == due.playbook.name,
+            messages.c.playbook == PLAYBOOK,
             messages.c.step == due.step.send.base,
             messages.c.sent_at.is_not(None),
             messages.c.state.in_(["sent", "delivered"]),
         )
     )
     if customer is not None:
-        return Found(_of_customer(select, messages, customer), {})
+        return Found(_of_customer(select, messages, customer), due.bound)
     at = sa.type_coerce(messages.c.sent_at, sa.BigInteger)
     select = select.where(messages.c.bucket.between(LOW, HIGH), at > SINCE, at <= UNTIL)
-    return Found(select, {"since": window.low, "until": window.high})
+    return Found(select, {**due.bound, "since": window.low, "until": window.high})

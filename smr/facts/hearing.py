@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from smr.chat import Listener
-from smr.database import Session
+from smr.database import Session, temporary
 from smr.facts.batch import Batch
 from smr.facts.heard import Mention, heard_in, record
-from smr.facts.staging import create, putter, temporary, within
+from smr.facts.staging import create, putter, within
 from smr.tables import interactions
 
 staged_mentions = temporary(

@@ -14,11 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from smr.database import Session, insert_missing, insert_or_update
+from smr.database import Session, insert_missing, insert_or_update, temporary
 from smr.facts.chunks import Rejection
 from smr.facts.hearing import HearingOf
 from smr.facts.shapes import Shape
-from smr.facts.staging import Slice, in_pieces, near, ordered_like, put_in_order, temporary, within
+from smr.facts.staging import Slice, in_pieces, near, ordered_like, put_in_order, within
 from smr.tables import NEVER, changed_customers, customers, products, purchases, refunds
 
 Merged = tuple[int, int, int, list[Rejection]]

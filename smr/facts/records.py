@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from smr.crash_points import reached
-from smr.database import Key, Session
+from smr.database import Key, Session, temporary
 from smr.database.turns import store_facts
 from smr.facts.batch import Batch, Readable
 from smr.facts.intake import Merged, Stage
 from smr.facts.layout import Layout
-from smr.facts.staging import create, ordered_like, put_in_order, putter, slices, temporary, within
+from smr.facts.staging import create, ordered_like, put_in_order, putter, slices, within
 
 RECORDS = 4_000
 """Records merged in one transaction."""

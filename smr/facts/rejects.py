@@ -15,11 +15,11 @@ from typing import IO, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from smr.database import Session, insert_missing
+from smr.database import Session, insert_missing, temporary
 from smr.errors import OperatorError
 from smr.facts.cells import CONTROL
 from smr.facts.chunks import LONGEST_SHOWN, Rejection
-from smr.facts.staging import SLICE, putter, temporary
+from smr.facts.staging import SLICE, putter
 from smr.tables import rejected_rows
 
 HEADER = ("line", "code", "reason", "content")

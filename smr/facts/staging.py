@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from smr.database import Session
+from smr.database import Session, temporary
 
 SLICE = 20_000
 """Rows merged in one transaction: a fraction of a second."""
@@ -43,11 +43,6 @@ class Slice:
             "first_bucket": self.first_bucket,
             "last_bucket": self.last_bucket,
         }
-
-
-def temporary(name: str, *columns: sa.Column[Any] | sa.Index) -> sa.Table:
-    """A temporary table; it ends with its connection."""
-    return sa.Table(name, sa.MetaData(), *columns, prefixes=["TEMPORARY"])
 
 
 def ordered_like(staged: sa.Table) -> sa.Table:

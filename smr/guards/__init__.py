@@ -7,7 +7,16 @@ other (caps, priority, limits) work on all of a customer's candidates at once. H
 """
 
 from smr.guards.bundle import Bundling, arrange, bundlings, queued, set_free
-from smr.guards.chain import GUARDS, arbitrate, arbitrations, judge, judgements, verdict, with_verdict
+from smr.guards.chain import (
+    GUARDS,
+    arbitrate,
+    arbitrations,
+    judge,
+    judged_alike,
+    judgements,
+    verdict,
+    with_verdict,
+)
 from smr.guards.contacts import Moments
 from smr.guards.held import note_held
 from smr.guards.ladder import Rung, next_rungs
@@ -35,6 +44,7 @@ __all__ = [
     "decide_anew",
     "decided_at",
     "judge",
+    "judged_alike",
     "judgements",
     "limit_run",
     "next_rungs",

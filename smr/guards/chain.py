@@ -128,15 +128,19 @@ def with_verdict(bench: Bench, write: Callable[[FirstVerdict], Any], alike: Hash
     return build([bench]) if alike is None else built_once([bench], build, alike)
 
 
-def judgements(benches: Iterable[Bench]) -> list[Any]:
-    """The statements that judge again the open candidates that this run did not find.
-
-    Steps of which the guards ask the same are judged by one statement.
-    """
+def judged_alike(benches: Iterable[Bench]) -> list[list[Bench]]:
+    """Benches of which the guards ask the same, together: any of them serves for all."""
     alike: dict[str, list[Bench]] = defaultdict(list)
     for bench in benches:
         alike[_asks(bench)].append(bench)
-    return [built_once(group, _judgement) for group in alike.values()]
+    return list(alike.values())
+
+
+def judgements(groups: Iterable[list[Bench]]) -> list[Any]:
+    """The statements that judge again the open candidates that this run did not find: one for each group of
+    steps that are judged alike.
+    """
+    return [built_once(group, _judgement) for group in groups]
 
 
 def judge(

@@ -116,6 +116,25 @@ def test_a_fact_of_tomorrow_counts_tomorrow(database: Database, shop: World) -> 
     assert days_left(database) == {("ana", "洁面"): 50}
 
 
+def test_what_arrives_tomorrow_lasts_from_tomorrow_on(database: Database, shop: World) -> None:
+    """Until it is there it counts from the purchase; that it arrives, no import has to tell again."""
+    shop.purchase("ana", "foam", days_ago=3, delivered_at=shop.ago(-1))
+    put(database, shop)
+    refresh(database)
+    assert days_left(database) == {("ana", "洁面"): 42}
+    refresh(database, now=clock.seconds(NOW) + 2 * DAY)
+    assert days_left(database) == {("ana", "洁面"): 46}
+
+
+def test_a_refund_of_tomorrow_counts_tomorrow(database: Database, shop: World) -> None:
+    shop.refund(shop.purchase("ana", "foam", days_ago=40), days_ago=-1)
+    put(database, shop)
+    refresh(database)
+    assert days_left(database) == {("ana", "洁面"): 5}
+    refresh(database, now=clock.seconds(NOW) + 2 * DAY)
+    assert days_left(database) == {}
+
+
 def test_the_catalogs_word_on_a_product_goes_before_the_imported_one(database: Database, shop: World) -> None:
     shop.purchase("ana", "mug", days_ago=1)
     put(database, shop)

@@ -24,7 +24,7 @@ def judgement(books: Library, hours: float, quiet: dict[int, frozenset[str | Non
     """The statement of a run so many hours after NOW."""
     book = books.playbooks[0]
     bench = Bench(book, book.steps[0], books, SHOP, NOW + timedelta(hours=hours), quiet or {})
-    [statement] = chain.judgements([bench])
+    [statement] = chain.judgements([[bench]])
     return statement
 
 
