@@ -13,7 +13,7 @@ from smr.tables import BUCKETS, changed_customers, customers
 CUSTOMERS_A_SLICE = {"sqlite": 400_000, "postgresql": 2_000_000}
 """Where about twenty playbooks are judged; where fewer are, more customers, up to `MOST_A_SLICE`."""
 MOST_A_SLICE = {"sqlite": 1_000_000, "postgresql": 4_000_000}
-CHANGES_A_SLICE = {"sqlite": 30_000, "postgresql": 100_000}
+CHANGES_A_SLICE = {"sqlite": 60_000, "postgresql": 100_000}
 """On SQLite all writers wait for the one at work; on PostgreSQL nobody does, and each slice costs plans."""
 
 
