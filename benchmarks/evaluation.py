@@ -67,7 +67,7 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
         for part in customer_slices(connection, playbooks=1)
     ]
     for span in spans:
-        seen = sum(tally.seen for tally in due.find(connection, search, **span))
+        seen = sum(tally.seen for _, tally in due.find(connection, [search], **span))
         count_grown(connection, candidates, seen)
         guards.judge(connection, judgements, **span)
         guards.arbitrate(connection, arbitrations, **span)

@@ -505,10 +505,9 @@ def _judge(connection: Connection, running: _Pass, part: Slice, _told: Told) -> 
     span, rules = running.scope.span(part), running.rules(connection)
     guards.set_free(connection, now=span["now"], low=part.low, high=part.high)
     seen = 0
-    for search in rules.searches:
-        for tally in due.find(connection, search, **span):
-            running.report.look(search.playbook, *tally)
-            seen += tally.seen
+    for playbook, tally in due.find(connection, rules.searches, **span):
+        running.report.look(playbook, *tally)
+        seen += tally.seen
     count_grown(connection, candidates, seen)
     guards.judge(connection, rules.judgements, **span)
     bound = {"now": span["now"], "run": span["run_id"]}

@@ -8,7 +8,7 @@ from smr.database.copying import copy_rows, snapshot
 from smr.database.engine import Database, Session, open_database, open_passing
 from smr.database.planning import count_again, count_grown, read_by_key
 from smr.database.temporary import make_temporary, temporary
-from smr.database.upsert import insert_missing, insert_or_update, update_or_insert
+from smr.database.upsert import insert_in_turn, insert_missing, insert_or_update, update_or_insert
 
 __all__ = [
     "Database",
@@ -19,6 +19,7 @@ __all__ = [
     "copy_rows",
     "count_again",
     "count_grown",
+    "insert_in_turn",
     "insert_missing",
     "insert_or_update",
     "make_temporary",

@@ -25,11 +25,16 @@ from smr.errors import OperatorError
 
 BUSY_TIMEOUT_MS = 20_000
 PAGE_CACHE_KIB = 16_384
-CHECKPOINT_PAGES = 4_000
-"""Pages in the journal before they are copied into the file: 16 MB. A batch touches thousands, and the next
+PAGE_BYTES = 16_384
+"""The pages of a new file. What a run touches lies scattered over it, and what a page costs is the calls that
+read it, log it and copy it, hardly its size. A file made before keeps its own.
+"""
+CHECKPOINT_PAGES = 1_000
+"""Pages in the journal before they are copied into the file: 16 MB. A batch touches hundreds, and the next
 one many of them again.
 """
 LASTING = (
+    f"page_size={PAGE_BYTES}",
     "journal_mode=WAL",
     "synchronous=FULL",
     f"wal_autocheckpoint={CHECKPOINT_PAGES}",
@@ -39,6 +44,7 @@ LASTING = (
     f"cache_size=-{PAGE_CACHE_KIB}",
 )
 PASSING = (
+    f"page_size={PAGE_BYTES}",
     "journal_mode=MEMORY",
     "synchronous=OFF",
     "trusted_schema=OFF",

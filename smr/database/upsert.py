@@ -5,7 +5,7 @@ Both dialects spell ON CONFLICT alike but keep it in their own construct; this p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +39,24 @@ def insert_or_update(
         index_elements=list(table.primary_key.columns),
         set_={name: statement.excluded[name] for name in update},
         where=None if where is None else where(statement.excluded),
+    )
+
+
+def insert_in_turn(
+    table: sa.Table,
+    *,
+    columns: Sequence[str],
+    select: sa.SelectBase,
+    then: Callable[[Any], Mapping[str, Any]],
+) -> Any:
+    """INSERT … SELECT … ORDER BY … on SQLite, where a row changes what those before it left under its key.
+
+    `then` tells the columns that it changes, by the row as it would be inserted. PostgreSQL touches no row
+    twice in one statement.
+    """
+    statement = _insert("sqlite", table, columns, select)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_=dict(then(statement.excluded))
     )
 
 

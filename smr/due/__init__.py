@@ -8,8 +8,10 @@ from smr.due.catalog import publish_catalog, publish_substitutes
 from smr.due.customer_rhythm import AskedDay, Rhythm, rhythms_of_customer
 from smr.due.find import Judge, Search, Tally, Write, find, search
 from smr.due.forecasts import with_chance
+from smr.due.found import CANDIDATE_COLUMNS
+from smr.due.run_outs import early
 from smr.due.supplies import mark_everyone, mark_later_than, refresh, stated_supplies, take_all
-from smr.due.triggers import CANDIDATE_COLUMNS, anything_given, candidates_of, early
+from smr.due.triggers import anything_given, candidates_of
 from smr.due.week import applied, begin_week, learn_lines, project
 
 __all__ = [

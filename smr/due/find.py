@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +13,9 @@ from sqlalchemy import Connection
 
 from smr.almanac import Almanac
 from smr.database import insert_or_update
-from smr.due.triggers import CANDIDATE_COLUMNS, Found, candidates_of, given_of
+from smr.due.found import CANDIDATE_COLUMNS, Found
+from smr.due.run_outs import seek
+from smr.due.triggers import candidates_of, given_of
 from smr.playbook.model import Library, Playbook, Step
 from smr.settings import Settings
 from smr.tables import candidates, undecided_customers
@@ -88,12 +90,23 @@ class Query:
     @cached_property
     def upsert(self) -> Any:
         """Writes what is found."""
+        return self._writing(self._made_of[1].select, self._alike)
+
+    @cached_property
+    def together(self) -> Any:
+        """Writes what is found of all steps alike, where that is quicker; else there is none."""
+        dialect, found, _step, _judge = self._made_of
+        if found.together is None or dialect != "sqlite":
+            return None
+        return self._writing(found.together, (self._alike, "together"))
+
+    def _writing(self, select: sa.Select[Any], alike: Hashable | None) -> Any:
         dialect, found, step, judge = self._made_of
         return judge(
             step,
-            lambda verdict: _upsert(dialect, found.select, verdict),
+            lambda verdict: _upsert(dialect, select, verdict),
             given=found.given,
-            alike=self._alike,
+            alike=alike,
             anyones=found.shape is not None,
         )
 
@@ -150,24 +163,36 @@ class Tally(NamedTuple):
 
 
 def find(
-    connection: Connection, wanted: Search, *, now: int, run_id: int, low: int, high: int
-) -> Iterator[Tally]:
-    """Find who is due for a playbook, in buckets low..high.
+    connection: Connection, searches: Iterable[Search], *, now: int, run_id: int, low: int, high: int
+) -> list[tuple[str, Tally]]:
+    """Find who is due in buckets low..high; by playbook, what there is of each of its steps.
 
     A candidate that is still open is found again and takes what is known now; one whose message is in
     the outbox, or that was held out or expired, stays as it is: its key is its reminder.
     """
+    span = {"now": now, "run": run_id, "low": low, "high": high}
     anybody = connection.execute(_UNDECIDED, {"low": low, "high": high}).first() is not None
-    for query in wanted.queries:
-        values = {"now": now, "run": run_id, "low": low, "high": high}
-        seen = 0
-        if query.gate is None or connection.execute(query.gate, {"now": now, **query.bound}).first():
-            seen = connection.execute(query.count, {**values, **query.bound}).scalar_one()
-        found = 0
-        for one in [query] if query.news is None else query.news:
-            if seen and one.may_find(anybody_undecided=anybody):
-                found += connection.execute(one.upsert, {**values, **one.bound}).rowcount
-        yield Tally(query.step, seen, found if query.news is None else None)
+    tallies: list[tuple[str, Tally]] = []
+    together: dict[Any, list[Mapping[str, Any]]] = {}
+    for wanted in searches:
+        for query in wanted.queries:
+            values = {**span, **query.bound}
+            seen = 0
+            if query.gate is None or connection.execute(query.gate, {"now": now, **query.bound}).first():
+                seen = connection.execute(query.count, values).scalar_one()
+            found = 0
+            for one in [query] if query.news is None else query.news:
+                if not seen or not one.may_find(anybody_undecided=anybody):
+                    continue
+                if query.news is not None and one.together is not None:
+                    together.setdefault(one.together, []).append(one.bound)
+                else:
+                    found += connection.execute(one.upsert, {**span, **one.bound}).rowcount
+            tallies.append((wanted.playbook, Tally(query.step, seen, found if query.news is None else None)))
+    for statement, steps in together.items():
+        seek(connection, steps)
+        connection.execute(statement, span)
+    return tallies
 
 
 _UNDECIDED = (

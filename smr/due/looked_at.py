@@ -22,15 +22,20 @@ from smr.tables import changed_customers, purchases, refunds
 WAITING = temporary(
     "looked_at",
     sa.Column("bucket", sa.SmallInteger, primary_key=True, autoincrement=False),
-    *(sa.Column(name, sa.Text, primary_key=True) for name in ("customer_id", "order_id", "product_id")),
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("purchased_at", sa.BigInteger, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("order_id", "product_id")),
     sa.Column("line_no", sa.Integer, primary_key=True, autoincrement=False),
-    *(sa.Column(name, sa.BigInteger) for name in ("purchased_at", "delivered_at")),
+    sa.Column("delivered_at", sa.BigInteger),
     sa.Column("kind", sa.Text),
     sa.Column("quantity", sa.Double),
     sa.Column("since", sa.BigInteger),
     sqlite_with_rowid=False,
 )
-"""Lines as they wait on SQLite, in the order of the key; empty between transactions."""
+"""Lines as they wait on SQLite, of each customer in turn; empty between transactions."""
+
+IN_TURN = ("purchased_at", "order_id", "product_id", "line_no")
+"""How a customer's purchases follow each other."""
 
 
 @cache

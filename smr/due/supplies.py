@@ -5,7 +5,8 @@ A purchase adds to what is left. With purchases 1..n of a line at times t and la
 
     r(n) = max(r(n-1), t(n)) + d(n)   =   max over k of (t(k) + S(k)),   S(k) = d(k) + … + d(n)
 
-which one running window, from the last purchase back, computes for all customers at once. Refunded pieces,
+computed for all customers at once: on PostgreSQL by a running window, from the last purchase back; on SQLite
+by an upsert into a temporary table, each purchase adding to what those before it left. Refunded pieces,
 samples and gifts are no purchases. The clock starts at delivery where it is known.
 
 Only customers whose facts changed are computed, and of those whose new purchases all come after what their
@@ -25,6 +26,7 @@ from sqlalchemy import ColumnElement, Connection
 from smr.conditions.purchases import NOW, Who
 from smr.database import (
     count_again,
+    insert_in_turn,
     insert_missing,
     insert_or_update,
     make_temporary,
@@ -34,7 +36,7 @@ from smr.database import (
 )
 from smr.due.forecasts import refresh_forecasts
 from smr.due.goods import KINDS, goods_of, learns
-from smr.due.looked_at import WAITING, all_lines, bought, looked_at, marks_done, put_aside
+from smr.due.looked_at import IN_TURN, WAITING, all_lines, bought, looked_at, marks_done, put_aside
 from smr.due.projection import projected
 from smr.due.rhythms import HIGH, LOW, RUN, VISIT, rhythms_of, week_of
 from smr.due.week import outdated
@@ -174,8 +176,8 @@ def _anything_taken() -> Any:
 
 @cache
 def _look_at_everything() -> Any:
-    """Take for changed throughout whose news are older than the latest purchase that a supply knows."""
-    mark, known = changed_customers, supplies.alias()
+    """Take for changed throughout whose news are older than the latest purchase that is known of them."""
+    mark, known = changed_customers, buyers.alias()
     overtaken = (
         sa.select(sa.literal(1))
         .select_from(known)
@@ -336,13 +338,9 @@ def _forget_untracked(kinds: tuple[str, ...]) -> Any:
 
 
 def _supplies(dialect: str, kind: str, learning: bool) -> list[Any]:
-    found = _news(dialect, kind, looked_at(dialect))
-    news: sa.FromClause = found
-    first: list[Any] = []
-    if dialect == "sqlite":
-        names = [column.name for column in NEWS.columns]
-        news = NEWS
-        first = [sa.delete(NEWS), sa.insert(NEWS).from_select(names, sa.select(*(found.c[n] for n in names)))]
+    line = looked_at(dialect)
+    first = [sa.delete(NEWS), _purchase_by_purchase(kind, line)] if dialect == "sqlite" else []
+    news = NEWS if dialect == "sqlite" else _news(dialect, kind, line)
 
     def said(before: Mapping[str, Any]) -> dict[str, Any]:
         left, runs_out = before["left"] + news.c.stock, news.c.runs_out
@@ -354,6 +352,32 @@ def _supplies(dialect: str, kind: str, learning: bool) -> list[Any]:
     # Where days are learned, the stated run-out is kept beside the one that is learned from it.
     kept = {"runs_out_at"} if learning else ()
     return [*first, *_put(dialect, supplies, news, _supply_key(kind, news), KNOWN, said, kept)]
+
+
+def _purchase_by_purchase(kind: str, line: sa.FromClause) -> Any:
+    """Have the news gathered as the rule has them: each purchase adds to what those before it left."""
+    one = _lasting(kind, line).subquery("bought")
+    of_last = ("order_id", "product_id", "basis", "purchased_at", "unit_lasts", "quantity")
+    told = {
+        **{name: one.c[name] for name in ("bucket", "customer_id", "line", *of_last, "since")},
+        "purchases": sa.literal(1, sa.BigInteger),
+        "runs_out": one.c.starts_at + one.c.lasts,
+        "stock": one.c.lasts,
+    }
+    in_turn = (one.c[name] for name in ("bucket", "customer_id", *IN_TURN))
+
+    def added(new: Any) -> dict[str, Any]:
+        starts_at = new.runs_out - new.stock
+        begins = sa.case((NEWS.c.runs_out > starts_at, NEWS.c.runs_out), else_=starts_at)
+        return {
+            **{name: new[name] for name in of_last},
+            "purchases": NEWS.c.purchases + 1,
+            "runs_out": begins + new.stock,
+            "stock": NEWS.c.stock + new.stock,
+        }
+
+    news = sa.select(*(value.label(name) for name, value in told.items())).order_by(*in_turn)
+    return insert_in_turn(NEWS, columns=list(told), select=news, then=added)
 
 
 def stated_supplies(kind: str) -> sa.Select[Any]:
@@ -383,7 +407,7 @@ def _supply_row(news: sa.FromClause, runs_out_at: Any, counted: Any) -> dict[str
 def _news(dialect: str, kind: str, lines: sa.FromClause) -> sa.Subquery:
     """What the lines that are looked at say of each supply; on PostgreSQL beside what was known before."""
     lines = _lasting(kind, lines).subquery("bought")
-    in_turn = (lines.c.purchased_at, lines.c.order_id, lines.c.product_id, lines.c.line_no)
+    in_turn = (lines.c[name] for name in IN_TURN)
     running: dict[str, Any] = {
         "partition_by": [lines.c.bucket, lines.c.customer_id, lines.c.line],
         "order_by": [column.desc() for column in in_turn],

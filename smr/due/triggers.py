@@ -6,8 +6,8 @@ customer, any time). Bases: the run-out, the purchase, the slot, the day, or an 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -18,12 +18,12 @@ from smr import clock
 from smr.almanac import Almanac, LunarDate, lunar_of, month_days_on, read_lunar, shipped, solar_of
 from smr.conditions import Who, condition_sql
 from smr.conditions.model import Goods
-from smr.conditions.purchases import category_of, kept, of_goods
+from smr.conditions.purchases import kept, of_goods
 from smr.cron import Cron, cron_of, parse_cron
-from smr.due.forecasts import asked_by
-from smr.due.goods import KINDS
+from smr.due.found import BOUND, Found, StepDue, of_customer, row_of
 from smr.due.happenings import HIGH, LOW, SINCE, UNTIL, happenings, product_news
-from smr.due.window import Today, Window, useful_for
+from smr.due.run_outs import runs_out
+from smr.due.window import Today, Window
 from smr.playbook.model import (
     DateOf,
     Library,
@@ -36,136 +36,17 @@ from smr.playbook.model import (
     Scheduled,
     ScheduleTimes,
     Step,
-    counts_from_run_out,
 )
 from smr.settings import Settings
 from smr.tables import (
     buyers,
     candidates,
     customers,
-    cycles,
-    forecasts,
     given_candidates,
     messages,
     named,
-    products,
     purchases,
-    supplies,
-    undecided_customers,
 )
-
-CANDIDATE_COLUMNS = [
-    "bucket",
-    "customer_id",
-    "playbook",
-    "step",
-    "anchor",
-    "anchor_at",
-    "kind",
-    "line",
-    "order_id",
-    "product_id",
-    "quantity",
-    "runs_out_at",
-    "due_at",
-    "expires_at",
-    "priority",
-    "state",
-    "run_id",
-]
-"""What a trigger says of a candidate."""
-
-RUN = sa.bindparam("run", type_=sa.BigInteger)
-PLAYBOOK = sa.bindparam("of_playbook", type_=sa.Text)
-STEP = sa.bindparam("of_step", type_=sa.Text)
-PRIORITY = sa.bindparam("of_priority", type_=sa.Integer)
-OFFSET = sa.bindparam("of_offset", type_=sa.BigInteger)
-USEFUL = sa.bindparam("of_useful", type_=sa.BigInteger)
-KIND = sa.bindparam("of_kind", type_=sa.Text)
-LINES: sa.BindParameter[Any] = sa.bindparam("of_lines", type_=sa.Text, expanding=True)
-"""Of the step whose candidates are looked for: bound, so that steps alike are served by one statement."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A SELECT of candidates and the values to bind with it (beside `low`, `high`, `now` and `run`).
-
-    `keys` has as many rows and is quicker to count, where there is such a thing. `news` are what of it an
-    earlier run cannot have found as it is now; None where nobody knows. Where `gate` finds no row, there is
-    nothing to find at all, which is quicker to ask. Of what is not `timeless`, the SELECT itself depends on
-    the time, and not only what is bound. Where a `shape` is said, SELECTs of the same shape are the same, of
-    whichever step.
-    """
-
-    select: sa.Select[Any]
-    bound: Mapping[str, Any]
-    keys: sa.FromClause | None = None
-    news: tuple[Found, ...] | None = None
-    of_undecided: bool = False
-    gate: sa.Select[Any] | None = None
-    given: bool = False  # by a warehouse, some time ago
-    timeless: bool = True
-    shape: Hashable = None
-
-
-@dataclass(frozen=True)
-class StepDue:
-    """One step of one playbook as the triggers see it."""
-
-    playbook: Playbook
-    step: Step
-    settings: Settings
-    library: Library
-    before: datetime | None = None
-
-    def known(self, window: Window) -> int | None:
-        """Up to where in the window all was found before; None where nobody knows."""
-        if self.before is None:
-            return None
-        high = Today(self.before, self.settings.shop.tz).window(self.step.send, self.useful).high
-        return min(max(high, window.low), window.high)
-
-    @property
-    def offset(self) -> int:
-        """Seconds from the base to the step."""
-        return self.step.send.offset
-
-    @property
-    def useful(self) -> int:
-        """Seconds for which the step stays useful."""
-        return useful_for(self.step, self.settings)
-
-    @property
-    def bound(self) -> dict[str, Any]:
-        """What `row` is bound with."""
-        return {
-            "of_playbook": self.playbook.name,
-            "of_step": self.step.name,
-            "of_priority": self.playbook.priority,
-            "of_offset": self.offset,
-            "of_useful": self.useful,
-        }
-
-
-def _row(source: Any, base: ColumnElement[Any], **columns: Any) -> sa.Select[Any]:
-    """The candidate columns for rows of a source; `base` is the instant the step counts from."""
-    due_at = sa.type_coerce(base, sa.BigInteger) + OFFSET
-    given: dict[str, Any] = {
-        "bucket": source.c.bucket,
-        "customer_id": source.c.customer_id,
-        "playbook": PLAYBOOK,
-        "step": STEP,
-        "due_at": due_at,
-        "expires_at": due_at + USEFUL,
-        "priority": PRIORITY,
-        "state": sa.literal("due", sa.Text),
-        "run_id": RUN,
-        **columns,
-    }
-    chosen = [
-        given.get(name, sa.cast(sa.null(), candidates.c[name].type)).label(name) for name in CANDIDATE_COLUMNS
-    ]
-    return sa.select(*chosen)
 
 
 def candidates_of(
@@ -197,7 +78,7 @@ def candidates_of(
         return
     match playbook.trigger:
         case RunsOut(runs_out=goods):
-            yield from _runs_out(due, goods, window, customer)
+            yield from runs_out(due, goods, window, customer)
         case Purchased(purchase=goods):
             yield _purchased(due, goods, window, customer)
         case Scheduled():
@@ -211,29 +92,6 @@ def candidates_of(
                 yield _happened(due, source, base, window, customer)
 
 
-def early(
-    playbook: Playbook,
-    step: Step,
-    library: Library,
-    settings: Settings,
-    now: datetime,
-    *,
-    within: int,
-    whom: sa.FromClause,
-) -> Iterator[Found]:
-    """What is due within so many seconds more for the customers of `whom`, by the run-out alone."""
-    if not (isinstance(playbook.trigger, RunsOut) and counts_from_run_out(playbook, step)):
-        return
-    due = StepDue(playbook, step, settings, library)
-    high = Today(now, settings.shop.tz).window(step.send, due.useful).high
-    asked = asked_by(playbook, step)
-    for kind, lines in _lines(library, playbook.trigger.runs_out):
-        bound, among = _line_of(kind, lines)
-        falling = _falling(among, whom) if asked is None else _forecast(among, asked, whom)
-        span = {"since": high, "until": high + within}
-        yield Found(_fallen(falling, asked), {**due.bound, **bound, **span})
-
-
 def given_of(playbook: Playbook, step: Step, library: Library, settings: Settings, now: datetime) -> Found:
     """The candidates of a step that a warehouse found, within the step's window."""
     due, told = StepDue(playbook, step, settings, library), named(given_candidates, "told")
@@ -241,9 +99,9 @@ def given_of(playbook: Playbook, step: Step, library: Library, settings: Setting
     at = sa.type_coerce(told.c.due_at, sa.BigInteger)
     names = ("anchor", "anchor_at", "kind", "order_id", "product_id", "quantity", "runs_out_at")
     columns = {name: told.c[name] for name in names} | {"line": told.c.supply_line}
-    select = _row(told, at - OFFSET, **columns).where(
-        told.c.playbook == PLAYBOOK,
-        told.c.step == STEP,
+    select = row_of(told, at - BOUND.offset, BOUND, **columns).where(
+        told.c.playbook == BOUND.playbook,
+        told.c.step == BOUND.step,
         at > SINCE,
         at <= UNTIL,
         told.c.bucket.between(LOW, HIGH),
@@ -262,7 +120,7 @@ def _happened(
 ) -> Found:
     """Candidates of events; the source tells the customer, the anchor and when it was."""
     known = {name: source.c[name] for name in ("anchor", "anchor_at", "product_id") if name in source.c}
-    select = _row(source, base, **known)
+    select = row_of(source, base, **known)
     if customer is not None:
         at_any_time = {
             "low": customer[0],
@@ -270,175 +128,10 @@ def _happened(
             "since": -clock.DAY * 40_000,
             "until": 1 << 50,
         }
-        return Found(_of_customer(select, source, customer), {**due.bound, **at_any_time})
+        return Found(of_customer(select, source, customer), {**due.bound, **at_any_time})
     trigger = due.playbook.trigger
     gate = product_news(trigger.product).limit(1) if isinstance(trigger, OnProduct) else None
     return Found(select, {**due.bound, "since": window.low, "until": window.high}, gate=gate)
-
-
-def _of_customer(select: sa.Select[Any], table: Any, customer: tuple[int, str]) -> sa.Select[Any]:
-    bucket, customer_id = customer
-    return select.where(table.c.bucket == bucket, table.c.customer_id == customer_id)
-
-
-def _runs_out(
-    due: StepDue, goods: Goods, window: Window, customer: tuple[int, str] | None
-) -> Iterator[Found]:
-    for kind, lines in _lines(due.library, goods):
-        yield _supplies(due, kind, lines, window, customer)
-
-
-def _lines(library: Library, goods: Goods) -> Iterator[tuple[str, Any]]:
-    """The named lines by their kind; where none is named, every followed line."""
-    stated = {"category": goods.category, "product": goods.product}
-    for kind in ("category", "product"):
-        lines: Any = stated[kind]
-        if not any(stated.values()) and kind in KINDS[library.catalog.track]:
-            lines = _all_lines(kind)
-        if lines is not None:
-            yield kind, lines
-
-
-def _supplies(due: StepDue, kind: str, lines: Any, window: Window, customer: tuple[int, str] | None) -> Found:
-    asked = asked_by(due.playbook, due.step)
-    bound, among = _line_of(kind, lines)
-    bound |= due.bound
-    if not counts_from_run_out(due.playbook, due.step):
-        return _since_purchase(bound, among, window, customer)
-    if customer is not None:
-        if asked is None:
-            of_customer = _of_customer(_supply_row().where(*_on_line(supplies, among)), supplies, customer)
-            return Found(of_customer, bound)
-        forecast = _fallen(_forecast_of(among, asked, customer), asked)
-        return Found(_of_customer(forecast, supplies, customer), bound)
-
-    def within(since: int, until: int, whom: sa.Table | None = None) -> Found:
-        # What stands for lines that are not named is a SELECT made for this kind.
-        kind_of = None if among is LINES else kind
-        falling = _falling(among, whom) if asked is None else _forecast(among, asked, whom)
-        return Found(
-            _fallen(falling, asked),
-            {**bound, "since": since, "until": until},
-            keys=falling,
-            of_undecided=whom is not None,
-            shape=("runs_out", kind_of, asked, None if whom is None else whom.name),
-        )
-
-    known, of_all = due.known(window), within(window.low, window.high)
-    if known is None:
-        return of_all
-    news = (within(known, window.high), within(window.low, known, undecided_customers))
-    return replace(of_all, news=news)
-
-
-def _line_of(kind: str, lines: Any) -> tuple[dict[str, Any], Any]:
-    """What is bound to ask for supplies of these lines, and among what they are."""
-    if isinstance(lines, sa.SelectBase):
-        return {"of_kind": kind}, lines
-    return {"of_kind": kind, "of_lines": list(lines)}, LINES
-
-
-def _on_line(table: Any, among: Any) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return table.c.kind == KIND, table.c.line.in_(among)
-
-
-def _supply_row(base: Any = supplies.c.runs_out_at) -> sa.Select[Any]:
-    return _row(
-        supplies,
-        base,
-        anchor=supplies.c.order_id + "/" + supplies.c.line,
-        anchor_at=supplies.c.last_purchased_at,
-        kind=supplies.c.kind,
-        line=supplies.c.line,
-        order_id=supplies.c.order_id,
-        product_id=supplies.c.product_id,
-        quantity=supplies.c.quantity,
-        runs_out_at=supplies.c.runs_out_at,
-    )
-
-
-def _fallen(falling: Any, asked: str | None) -> sa.Select[Any]:
-    """The supplies of these keys; where a forecast was asked for, counted from its day."""
-    row = _supply_row() if asked is None else _supply_row(falling.c.expected_at)
-    return row.select_from(falling.join(supplies, _same_supply(falling)))
-
-
-def _since_purchase(
-    bound: dict[str, Any], among: Any, window: Window, customer: tuple[int, str] | None
-) -> Found:
-    """Steps that count from the purchase.
-
-    Whoever bought this line in the window bought something in it: buyers lead to them.
-    """
-    select = _supply_row(supplies.c.last_purchased_at).where(*_on_line(supplies, among))
-    if customer is not None:
-        return Found(_of_customer(select, supplies, customer), bound)
-    recent = sa.type_coerce(buyers.c.last_purchased_at, sa.BigInteger) > SINCE
-    active = buyers.join(supplies, Who.of(buyers).owns(supplies))
-    at = sa.type_coerce(supplies.c.last_purchased_at, sa.BigInteger)
-    select = select.select_from(active).where(buyers.c.bucket.between(LOW, HIGH), recent)
-    span = {"since": window.low, "until": window.high}
-    return Found(select.where(at > SINCE, at <= UNTIL), {**bound, **span})
-
-
-def _falling(among: Any, whom: sa.FromClause | None = None) -> sa.Subquery:
-    """The keys of supplies that run out in the window, in the slice; read from the index alone.
-
-    SQLite hands them on in the order of the key, so that what lies side by side is read side by side.
-    With `whom`, those of these customers.
-    """
-    key = named(supplies, "falling_key")
-    at = sa.type_coerce(key.c.runs_out_at, sa.BigInteger)
-    select = (
-        sa.select(key.c.bucket, key.c.customer_id, key.c.kind, key.c.line)
-        .where(*_on_line(key, among), at > SINCE, at <= UNTIL)
-        .suffix_with("GROUP BY 1, 2, 3, 4", dialect="sqlite")
-        .suffix_with("ORDER BY 1, 2, 3, 4", dialect="postgresql")
-    )
-    return _in_slice(select, key, whom).subquery("falling")
-
-
-def _forecast(among: Any, asked: str, whom: sa.FromClause | None = None) -> sa.Subquery:
-    """The same of supplies whose forecast falls in the window."""
-    one, at, select = _forecasts(among, asked)
-    return _in_slice(select.where(at > SINCE, at <= UNTIL), one, whom).subquery("falling")
-
-
-def _forecast_of(among: Any, asked: str, customer: tuple[int, str]) -> sa.Subquery:
-    """For one customer, whenever it falls."""
-    one, _at, select = _forecasts(among, asked)
-    return _of_customer(select, one, customer).subquery("falling")
-
-
-def _forecasts(among: Any, asked: str) -> tuple[Any, ColumnElement[int], sa.Select[Any]]:
-    one = named(forecasts, "forecast")
-    at = sa.type_coerce(one.c.expected_at, sa.BigInteger)
-    select = sa.select(one.c.bucket, one.c.customer_id, one.c.kind, one.c.line, at.label("expected_at"))
-    return one, at, select.where(*_on_line(one, among), one.c.asked == sa.literal(asked, sa.Text))
-
-
-def _in_slice(select: sa.Select[Any], table: Any, whom: sa.FromClause | None) -> sa.Select[Any]:
-    if whom is None:
-        return select.where(table.c.bucket.between(LOW, HIGH))
-    # From these few customers to what they have: no index leads from all that runs out to them.
-    apart = sa.join(whom, table, Who.of(whom).owns(table))
-    return select.select_from(apart).where(whom.c.bucket.between(LOW, HIGH))
-
-
-def _same_supply(falling: Any) -> ColumnElement[bool]:
-    same_line = sa.and_(falling.c.kind == supplies.c.kind, falling.c.line == supplies.c.line)
-    return sa.and_(Who.of(falling).owns(supplies), same_line)
-
-
-def _all_lines(kind: str) -> sa.Select[Any]:
-    if kind == "product":
-        return sa.select(products.c.product_id)
-    entry = named(cycles, "line_entry")
-    joined = products.outerjoin(
-        entry, sa.and_(entry.c.kind == "product", entry.c.line == products.c.product_id)
-    )
-    category = category_of(products, entry)
-    return sa.select(category).select_from(joined).where(category.is_not(None)).distinct()
 
 
 def _purchased(due: StepDue, goods: Goods, window: Window, customer: tuple[int, str] | None) -> Found:
@@ -460,13 +153,13 @@ def _purchased(due: StepDue, goods: Goods, window: Window, customer: tuple[int, 
     )
     bound = due.bound
     if customer is not None:
-        lines = _of_customer(lines, buyers, customer)
+        lines = of_customer(lines, buyers, customer)
     else:
         recent = sa.type_coerce(buyers.c.last_purchased_at, sa.BigInteger) > SINCE
         lines = lines.where(buyers.c.bucket.between(LOW, HIGH), recent, at > SINCE, at <= UNTIL)
         bound |= {"since": window.low, "until": window.high}
     bought = lines.subquery("bought")
-    select = _row(
+    select = row_of(
         bought,
         bought.c.purchased_at,
         anchor=bought.c.order_id,
@@ -509,7 +202,7 @@ def _festival(
 def _audience(due: StepDue) -> sa.Select[Any]:
     """`who` is the audience of what is due for everybody: no row is made for those outside it."""
     when = sa.bindparam("slot", type_=sa.BigInteger)
-    select = _row(customers, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when)
+    select = row_of(customers, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when)
     if due.playbook.who is None:
         return select
     return select.where(condition_sql(due.playbook.who, Who.of(customers), due.settings))
@@ -557,7 +250,7 @@ def _on_date(
     for day in today.days(window):
         when = sa.bindparam("slot", type_=sa.BigInteger)
         source, matches = _has_day(wanted, day, today)
-        select = _row(source, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when).where(
+        select = row_of(source, when, anchor=sa.bindparam("anchor", type_=sa.Text), anchor_at=when).where(
             matches
         )
         found = _days(due, select, source, customer, slot=today.begins(day), anchor=day.isoformat())
@@ -568,7 +261,7 @@ def _days(
     due: StepDue, select: sa.Select[Any], source: sa.Table, customer: tuple[int, str] | None, **day: Any
 ) -> Found:
     if customer is not None:
-        return Found(_of_customer(select, source, customer), {**due.bound, **day})
+        return Found(of_customer(select, source, customer), {**due.bound, **day})
     return Found(select.where(source.c.bucket.between(LOW, HIGH)), {**due.bound, **day})
 
 
@@ -659,17 +352,17 @@ def _after_step(
         same = sa.and_(same, earlier.c.reason == "bundled", earlier.c.queued_at.is_not(None))
     names = ("anchor", "anchor_at", "kind", "line", "order_id", "product_id", "quantity", "runs_out_at")
     select = (
-        _row(messages, messages.c.sent_at, **{name: earlier.c[name] for name in names})
+        row_of(messages, messages.c.sent_at, BOUND, **{name: earlier.c[name] for name in names})
         .select_from(messages.join(earlier, same))
         .where(
-            messages.c.playbook == PLAYBOOK,
+            messages.c.playbook == BOUND.playbook,
             messages.c.step == due.step.send.base,
             messages.c.sent_at.is_not(None),
             messages.c.state.in_(["sent", "delivered"]),
         )
     )
     if customer is not None:
-        return Found(_of_customer(select, messages, customer), due.bound)
+        return Found(of_customer(select, messages, customer), due.bound)
     at = sa.type_coerce(messages.c.sent_at, sa.BigInteger)
     select = select.where(messages.c.bucket.between(LOW, HIGH), at > SINCE, at <= UNTIL)
     return Found(select, {**due.bound, "since": window.low, "until": window.high})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from smr.database import Database, open_database
+from smr.database.engine import PAGE_BYTES
 from smr.database.health import check
 from smr.database.migrate import versions
 from smr.tables import metadata
@@ -113,7 +114,8 @@ def test_damage_is_found(sqlite_database: Database, tmp_path: Path) -> None:
     sqlite_database.close()
     file = tmp_path / "shop.db"
     content = bytearray(file.read_bytes())
-    content[-8192:] = b"\x00" * 8192  # pages of customers, who came last; the schema stands before them
+    # A page of customers, who came last; the schema stands before them.
+    content[-PAGE_BYTES:] = bytes(PAGE_BYTES)
     file.write_bytes(content)
     health = check(open_database(f"sqlite:///{file}"), metadata)
     assert not health.sound

@@ -42,7 +42,7 @@ def test_a_damaged_file_is_told(sqlite_database: Database, tmp_path: Path) -> No
     sqlite_database.close()
     file = tmp_path / "shop.db"
     content = bytearray(file.read_bytes())
-    content[4096:] = b"\xff" * (len(content) - 4096)
+    content[engine.PAGE_BYTES :] = b"\xff" * (len(content) - engine.PAGE_BYTES)
     file.write_bytes(content)
     with pytest.raises(StateError, match="is damaged"):
         _write(open_database(f"sqlite:///{file}"))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from smr.due.triggers import Found, candidates_of, given_of
+from smr.due.found import Found
+from smr.due.triggers import candidates_of, given_of
 from smr.settings import Settings
 from tests.library import library
 from tests.worlds import NOW

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from smr import pipeline
-from smr.database import Database
+from smr.database import Database, open_database
 from smr.report import RunReport
 from smr.settings import Settings
 from smr.tables import candidates
@@ -70,11 +72,12 @@ def shop() -> Iterator[World]:
     world = World()
     world.product("foam", category="洁面")
     world.product("fish", category="猫粮")
-    for name in ("ana", "ben"):
+    for name in ("ana", "ben", "cid"):
         world.customer(name, addresses={"wecom": name}, consent=True)
     world.purchase("ana", "foam", days_ago=41)
     world.purchase("ana", "fish", days_ago=11)
     world.purchase("ben", "foam", days_ago=42)
+    world.purchase("cid", "foam", days_ago=200)  # too long ago to be reminded
     yield world
 
 
@@ -135,3 +138,60 @@ def test_each_playbook_is_due_by_its_own_lines_days_and_audience(
         *("o1/洁面", "o2/猫粮", "o3/洁面"),
         *("o1/foam", "o2/fish", "o3/foam"),
     }
+
+
+LEARNING = """
+track: category
+cycles:
+  categories: {洁面: {lasts: 45d}, 猫粮: {lasts: 30d}}
+"""
+LIKELY = (
+    book("early", "category: 洁面", send="3d before due", useful="30d", more=", likely: 20%"),
+    book("again", "category: 洁面", send="2d before due", useful="30d", more=", likely: 20%"),
+    book("late", "category: 洁面", send="1d before due", useful="30d", more=", likely: 25%"),
+    book("stated", "category: 洁面", send="9d before due", useful="30d"),
+    book("cats", "category: 猫粮", send="3d before due", useful="30d", more=", likely: 20%"),
+)
+
+
+def regulars() -> World:
+    """Twenty who buy cleanser each 40 to 60 days and cat food each 25 to 35, and have just bought again."""
+    world = World()
+    world.product("foam", category="洁面")
+    world.product("fish", category="猫粮")
+    for number in range(20):
+        name = f"c{number}"
+        world.customer(name)  # nothing may be sent, so that what is due stays open and none gives way
+        for product, gap in (("foam", 40 + number), ("fish", 25 + number // 2)):
+            for before in range(6):
+                world.purchase(name, product, days_ago=24 + number + gap * before)
+    return world
+
+
+def learned(database: Database, *books: str) -> set[tuple[str, ...]]:
+    """What a run and two more of the same week found due, with their days."""
+    put(database, regulars())
+    known = library(*books, catalog=LEARNING)
+    for day in (0, 2, 5):
+        done = pipeline.run(database, known, Settings(), now=NOW + timedelta(days=day))
+        assert isinstance(done, RunReport)
+    c = candidates.c
+    with database.read() as connection:
+        rows = connection.execute(sa.select(c.playbook, c.customer_id, c.anchor, c.due_at, c.expires_at))
+        return {tuple(map(str, row)) for row in rows}
+
+
+def test_playbooks_together_find_what_each_finds_alone(
+    database: Database, file_with_tables: Path, tmp_path: Path
+) -> None:
+    """Days that are learned, asked for with different chances, of different goods."""
+    apart: set[tuple[str, ...]] = set()
+    for number, one in enumerate(LIKELY):
+        file = tmp_path / f"alone{number}.db"
+        shutil.copyfile(file_with_tables, file)
+        alone = open_database(f"sqlite:///{file}")
+        found = learned(alone, one)
+        alone.close()
+        assert found, "each finds something"
+        apart |= found
+    assert learned(database, *LIKELY) == apart
