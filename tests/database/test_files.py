@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,23 @@ def _ana(database: Database) -> None:
 def _tags(database: Database) -> list[str]:
     with database.read() as connection:
         return list(connection.scalars(sa.select(tags.c.tag).order_by(tags.c.tag)))
+
+
+def test_a_new_file_has_large_pages_and_an_older_one_keeps_its_own(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db")) as raw:
+        raw.executescript(
+            "PRAGMA page_size = 4096; CREATE TABLE kept (what TEXT); INSERT INTO kept VALUES ('it')"
+        )
+    sizes = []
+    for name in ("new.db", "old.db"):
+        opened = open_database(f"sqlite:///{tmp_path}/{name}")
+        with opened.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE more (what TEXT)")
+            sizes.append(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+        opened.close()
+    assert sizes == [16_384, 4_096]
+    with closing(sqlite3.connect(tmp_path / "old.db")) as raw:
+        assert raw.execute("SELECT what FROM kept").fetchall() == [("it",)]
 
 
 def test_a_copy_holds_what_was_committed_and_nothing_else(sqlite_database: Database, tmp_path: Path) -> None:
