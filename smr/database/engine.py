@@ -25,6 +25,8 @@ from smr.errors import OperatorError
 
 BUSY_TIMEOUT_MS = 20_000
 PAGE_CACHE_KIB = 16_384
+TEMPORARY_CACHE_KIB = 2_048
+"""For temporary tables; SQLite counts it in pages, unless it is said."""
 PAGE_BYTES = 16_384
 """The pages of a new file. What a run touches lies scattered over it, and what a page costs is the calls that
 read it, log it and copy it, hardly its size. A file made before keeps its own.
@@ -42,6 +44,7 @@ LASTING = (
     "trusted_schema=OFF",
     "temp_store=FILE",
     f"cache_size=-{PAGE_CACHE_KIB}",
+    f"temp.cache_size=-{TEMPORARY_CACHE_KIB}",
 )
 PASSING = (
     f"page_size={PAGE_BYTES}",
