@@ -247,7 +247,7 @@ def _sum(told: list[Told]) -> RunReport:
 def _work_on(working: _Pass, begun: runs.Run, task: sharing.Task) -> None:
     """Do one task of a shared run, unless it was taken over meanwhile."""
     stage = RUN[task.stage]
-    working.report = RunReport()
+    working.report, began = RunReport(), clock.monotonic()
     with working.transaction() as connection:
         if not sharing.is_mine(connection, begun, task):
             return
@@ -258,6 +258,7 @@ def _work_on(working: _Pass, begun: runs.Run, task: sharing.Task) -> None:
         elif stage.work is not None:
             known = sharing.told_by(connection, begun, task.stage)[0]["told"]
             stage.work(connection, working, task.part, known)
+        working.report.spent(stage.name, clock.monotonic() - began)
         sharing.done(connection, begun, task, {"told": told, "counted": working.report.as_plain()})
     if stage.after and task.number:
         reached(stage.after)
@@ -266,6 +267,7 @@ def _work_on(working: _Pass, begun: runs.Run, task: sharing.Task) -> None:
 def _work_off(running: _Pass, stages: Sequence[Stage]) -> None:
     """Do stage after stage, slice after slice."""
     for stage in stages:
+        began = clock.monotonic()
         with running.transaction() as connection:
             parts, told = stage.begin(connection, running)
         for number, part in enumerate(parts):
@@ -275,6 +277,7 @@ def _work_off(running: _Pass, stages: Sequence[Stage]) -> None:
                     stage.work(connection, running, part, told)
             if stage.after:
                 reached(stage.after)
+        running.report.spent(stage.name, clock.monotonic() - began)
 
 
 def plan(
@@ -575,7 +578,8 @@ def _finish(connection: Connection, running: _Pass) -> tuple[list[Slice], Told]:
     running.report.count_facts(connection, runs.last_counts(connection))
     report = running.so_far(connection)
     if running.begun is not None:
-        runs.finish(connection, running.begun, {**report.counts(), "imports": report.imports})
+        kept = {**report.counts(), "imports": report.imports, "stage_seconds": report.stage_seconds}
+        runs.finish(connection, running.begun, kept)
     return [], {}
 
 

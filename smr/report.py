@@ -34,7 +34,8 @@ class RunReport:
     reason that blocked. `lost` counts those that gave way to another one, by the winner's playbook and step,
     the loser's, and the reason. `seen` counts by playbook and step whatever is due, reminders that an
     earlier run made among them; `found` those still to be made, where all were looked for. `blast` is the
-    number of customers the run wanted to write to when that was too many, else None.
+    number of customers the run wanted to write to when that was too many, else None. `took` is how many
+    seconds of work each stage took, by its name; reports that differ in it alone are equal.
     """
 
     customers: int = 0
@@ -49,6 +50,7 @@ class RunReport:
     verdicts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     lost: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
     before: Counter[tuple[str, str, str]] | None = None
+    took: dict[str, float] = field(default_factory=dict, compare=False)
 
     def look(self, playbook: str, step: str, seen: int, found: int | None) -> None:
         """Count what a trigger found; `found` is None where it looked for what is new alone."""
@@ -57,6 +59,10 @@ class RunReport:
             self.only_news.add((playbook, step))
         else:
             self.found[playbook, step] += found
+
+    def spent(self, stage: str, seconds: float) -> None:
+        """Add to the seconds of a stage."""
+        self.took[stage] = self.took.get(stage, 0.0) + seconds
 
     def judged(
         self,
@@ -79,6 +85,8 @@ class RunReport:
         for mine, others in zip(self._counters(), part._counters(), strict=True):
             for key, count in others.items():
                 mine[key] += count
+        for stage, seconds in part.took.items():
+            self.spent(stage, seconds)
         self.only_news |= part.only_news
         self.blast = part.blast if self.blast is None else self.blast
         self.customers, self.purchases = self.customers + part.customers, self.purchases + part.purchases
@@ -91,7 +99,7 @@ class RunReport:
             name: [[*key, count] for key, count in found.items()]
             for name, found in zip(_COUNTERS, self._counters(), strict=True)
         }
-        return plain | {"only_news": sorted(map(list, self.only_news))}
+        return plain | {"only_news": sorted(map(list, self.only_news)), "took": self.took}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> RunReport:
@@ -100,7 +108,8 @@ class RunReport:
             name: Counter({tuple(key): count for *key, count in plain[name]}) for name in _COUNTERS
         }
         numbers = {name: plain[name] for name in _NUMBERS}
-        return cls(**numbers, **counted, only_news={(book, step) for book, step in plain["only_news"]})
+        only_news = {(book, step) for book, step in plain["only_news"]}
+        return cls(**numbers, **counted, only_news=only_news, took=plain["took"])
 
     def _counters(self) -> list[Counter[Any]]:
         return [getattr(self, name) for name in _COUNTERS]
@@ -200,6 +209,11 @@ class RunReport:
             "verdicts": [[*key, count] for key, count in sorted(self.verdicts.items())],
             "lost": [dict(zip(LOST, (*key, count), strict=True)) for key, count in sorted(self.lost.items())],
         }
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """Seconds of work by stage, to the millisecond, in their order."""
+        return {stage: round(seconds, 3) for stage, seconds in self.took.items()}
 
 
 def _imports(connection: Connection) -> str | None:

@@ -79,7 +79,8 @@ def run(
         return
     left = alarms(shop.database, shop.settings, now=at)
     if as_json:
-        give_json({"now": at, **done.counts(), "alarms": [alarm.as_json() for alarm in left]})
+        found = {"stage_seconds": done.stage_seconds, "alarms": [alarm.as_json() for alarm in left]}
+        give_json({"now": at, **done.counts(), **found})
     else:
         show_report(done, shop.settings.shop.language)
         _next_steps(done)

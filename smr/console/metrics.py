@@ -89,4 +89,10 @@ def _of_runs(status: Status) -> Iterable[Metric]:
     if last is not None:
         yield GaugeMetricFamily("smr_last_run_age_seconds", "since the last run ended", last.age)
         yield GaugeMetricFamily("smr_last_run_seconds", "how long the last run took", last.seconds)
+        stages = GaugeMetricFamily(
+            "smr_last_run_stage_seconds", "seconds of work of the last run, by stage", labels=["stage"]
+        )
+        for stage, seconds in last.stages.items():
+            stages.add_metric([stage], seconds)
+        yield stages
         yield GaugeMetricFamily("smr_last_run_queued", "messages the last run queued", last.queued)

@@ -7,8 +7,8 @@ messages have their own.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class RanRun:
-    """A run: `age` is seconds since it ended (or began, while it goes on)."""
+    """A run: `age` is seconds since it ended (or began, while it goes on), `stages` seconds of work."""
 
     run_id: int
     slot: str
@@ -50,6 +50,7 @@ class RanRun:
     due: int
     queued: int
     blast: int | None
+    stages: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,7 @@ def _run(row: Any, passed: int) -> RanRun:
         due=counts.get("due", 0),
         queued=counts.get("queued", 0),
         blast=counts.get("blast"),
+        stages=counts.get("stage_seconds", {}),
     )
 
 

@@ -101,11 +101,13 @@ def test_metrics_tell_what_waits_and_what_is_unknown(database: Database) -> None
 def test_metrics_tell_of_the_last_run(database: Database) -> None:
     with database.write() as connection:
         ended = {"slot": "s", "now_at": NOON, "state": "done", "owner": "o", "lease_until": 0, "version": "v"}
-        times = {"started_at": 1_000, "finished_at": 1_042, "counts": {"queued": 7, "due": 9}}
-        connection.execute(sa.insert(runs).values(**ended, **times))
+        times = {"started_at": 1_000, "finished_at": 1_042}
+        counts = {"queued": 7, "due": 9, "stage_seconds": {"judging": 12.5}}
+        connection.execute(sa.insert(runs).values(**ended, **times, counts=counts))
     with served(site(database)) as connection:
         page = ask(connection, "/metrics")[1]
     assert "smr_last_run_seconds 42.0" in page
+    assert 'smr_last_run_stage_seconds{stage="judging"} 12.5' in page
     assert "smr_last_run_queued 7.0" in page
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from smr import pipeline
+from smr import pipeline, runs
 from smr.database import Database
 from smr.facts import import_files
 from smr.playbook.model import Library
@@ -77,6 +77,19 @@ def test_a_second_run_makes_nothing_new(database: Database, shop: World) -> None
     again = run(database, library(REFILL), days=0.5)
     assert (again.due, again.settled, again.queued) == (0, 1, 0)
     assert len(queued(database)) == 1
+
+
+def test_a_run_tells_what_each_of_its_stages_took(database: Database, shop: World) -> None:
+    ana(shop)
+    put(database, shop)
+    took = run(database, library(REFILL)).took
+    stages = [stage.name for stage in pipeline.RUN]
+    assert list(took) == stages
+    assert all(seconds > 0 for seconds in took.values())
+    with database.read() as connection:
+        kept = runs.last_counts(connection)
+    assert kept is not None
+    assert set(kept["stage_seconds"]) == set(stages[:-1])  # what notes it is under way itself
 
 
 def test_the_day_before_she_is_not_due(database: Database, shop: World) -> None:

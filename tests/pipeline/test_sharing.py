@@ -95,6 +95,7 @@ def agree(world: World, databases: tuple[Database, Database], known: tuple[Libra
         reports = shared(many, known, days)
         assert reports
         assert [found.counts() for found in reports] == [report.counts()] * len(reports)
+        assert all(found.took.keys() == report.took.keys() for found in reports)
         assert everything_known(many) == everything_known(one)
 
 
