@@ -39,6 +39,12 @@ IMPORTED_AT = "2026-11-23T01:00:00+08:00"
 PARTS = (
     "import", "run", "slices", "rendering", "daily", "evaluation", "growth", "backtest", "segments", "queue",
 )  # fmt: skip
+STAGES = (
+    ("buyers and supplies of the day", "refresh", ("supplies",)),
+    ("finding, judging, writing down", "decide", ("judging", "limits")),
+    ("rendering and queueing", "write", ("messages",)),
+)
+"""Parts of the whole way, as by hand tells them and as a run does."""
 Tell = Callable[[str], None]
 BY_HAND = str(Path(__file__).with_name("by_hand.py"))
 IMPORT_BY_HAND = str(Path(__file__).with_name("import_by_hand.py"))
@@ -232,7 +238,7 @@ def running(bench: Bench) -> Iterator[Figure]:
     for _ in range(form.repeats):
         by_hand.append(python([BY_HAND, place.copy(bench.today, "by_hand"), path]))
         whole.append(python(["-m", "benchmarks.whole_by_hand", place.copy(bench.today, "whole"), path]))
-        ours.append(_run(place.copy(bench.today, "ours"), config))
+        ours.append(_run(place.copy(bench.today, "ours"), config, NOW, "--json"))
     again = _run(place.url("ours"), config, A_MINUTE_LATER)
     contenders = (typical(by_hand), by_orm, typical(ours))
     yield from _compared(*contenders, again, place.url("by_hand"), place.url("ours"))
@@ -331,14 +337,20 @@ def slices(bench: Bench) -> Iterator[Figure]:
 
 
 def rendering(bench: Bench) -> Iterator[Figure]:
-    """The texts of what is due, in process, beside Jinja2's own way in the same sandbox."""
+    """The texts of what is due beside Jinja2's own way in the same sandbox; then queueing them."""
     url = bench.place.copy(bench.today, "texts")
-    ran = _told(python(["-m", "benchmarks.rendering", url, bench.shop("live", live=True), NOW]))
+    asked = [url, bench.shop("live", live=True), NOW]
+    ran = _told(python(["-m", "benchmarks.rendering", *asked]))
+    queued = _told(python(["-m", "benchmarks.putting", *asked]))
     bench.place.drop("texts")
     note = f"context, subject and body of {ran['texts']:,}, by processor time"
     yield Figure("rendering by smr", ran["smr"], " texts/s", note=note)
     yield Figure("rendering by Template.render", ran["plain"], " texts/s")
     yield Figure("  smr to that", ran["smr"] / ran["plain"], "×", 1.3)
+    note = f"{queued['messages']:,} rendered messages into the outbox"
+    yield Figure("queueing by smr", queued["smr"], " messages/s", note=note)
+    yield Figure("queueing by the driver, unchecked", queued["raw"], " messages/s")
+    yield Figure("  smr to that, queueing", queued["smr"] / queued["raw"])
 
 
 def _run(url: str, config: str, now: str = NOW, *more: str) -> Ran:
@@ -386,6 +398,15 @@ def _whole_way(by_hand: Ran, ours: Ran, url_by_hand: str, url: str) -> Iterator[
     yield Figure("the whole way by hand", len(_texts(url)) / by_hand.seconds, " messages/s", note=note)
     ratio = by_hand.seconds / ours.seconds
     yield Figure("smr to the whole way by hand", ratio, "", 0.7, only_full=True)
+    yield from _by_stage(_told(by_hand), _told(ours)["stage_seconds"])
+
+
+def _by_stage(by_hand: dict[str, Any], ours: dict[str, float]) -> Iterator[Figure]:
+    """What each part of the way takes, beside the same part by hand."""
+    for what, part, stages in STAGES:
+        mine = sum(ours[stage] for stage in stages)
+        note = f"{mine:.2f} s, by hand {by_hand[part]:.2f} s"
+        yield Figure(f"  {what}, time to by hand", mine / by_hand[part], "×", note=note)
 
 
 INTERACTIONS = 5

@@ -125,17 +125,22 @@ def run(shop: WholeSqlite | WholePostgresql, rules: dict[str, Any]) -> dict[str,
     texts = Texts(rules, shop.products())
     started = time.perf_counter()
     shop.refresh(rules["now"])
-    refreshed = time.perf_counter() - started
+    spent = {"refresh": time.perf_counter() - started, "decide": 0.0, "write": 0.0}
     decided = sent = 0
     for name, category, priority in rules["playbooks"]:
+        started = time.perf_counter()
         found = shop.due(shop.decided, values(rules, category))
+        shop.begin()
+        shop.decide(list(candidates(rules, found, name, category, priority)))
+        spent["decide"] += (begun := time.perf_counter()) - started
         passed = [
             (*row[:7], row[NAME], row[ADDRESS]) for row in found if row[REASON] is None and row[ADDRESS]
         ]
         messages = list(texts.messages(passed, name, priority))
-        shop.write(list(candidates(rules, found, name, category, priority)), messages)
+        shop.put(messages)
+        spent["write"] += time.perf_counter() - begun
         decided, sent = decided + len(found), sent + len(messages)
-    return {"messages": sent, "decided": decided, "refresh": refreshed}
+    return {"messages": sent, "decided": decided, **spent}
 
 
 def evaluate(shop: WholeSqlite | WholePostgresql, rules: dict[str, Any], repeats: int) -> dict[str, Any]:
@@ -181,10 +186,8 @@ class WholeSqlite(Sqlite):
         self._connection.execute("DELETE FROM changed_customers")
         self._connection.execute("COMMIT")
 
-    def write(self, decided: list[Row], messages: list[Row]) -> None:
-        """Decisions and messages."""
-        self.begin()
-        self.decide(decided)
+    def put(self, messages: list[Row]) -> None:
+        """Queue the messages of decisions just written down, and end the transaction."""
         self._put(messages)
         self._connection.execute("COMMIT")
 
@@ -221,9 +224,8 @@ class WholePostgresql(Postgresql):
         self._connection.execute("DELETE FROM changed_customers")
         self._connection.commit()
 
-    def write(self, decided: list[Row], messages: list[Row]) -> None:
-        """Decisions and messages."""
-        self.decide(decided)
+    def put(self, messages: list[Row]) -> None:
+        """Queue the messages of decisions just written down, and end the transaction."""
         self.insert(messages)
 
     def begin(self) -> None:
