@@ -164,6 +164,7 @@ class Event(StrEnum):
     DUTY_STOPPED = "duty.stopped"
     DUTY_FAILED = "duty.failed"
     RUN_FINISHED = "run.finished"
+    RUN_SHARED = "run.shared"
     IMPORT_FINISHED = "import.finished"
     DELIVERY_FINISHED = "delivery.finished"
     CHANNEL_FAILED = "channel.failed"
@@ -192,6 +193,7 @@ FIELDS: dict[Event, tuple[str, ...]] = {
     Event.DUTY_STOPPED: ("duty", "slot"),
     Event.DUTY_FAILED: ("duty", "slot", "error", "why", "trace"),
     Event.RUN_FINISHED: ("slot", "due", "accepted", "held_out", "queued", "failed", "blast"),
+    Event.RUN_SHARED: ("slot",),
     Event.IMPORT_FINISHED: ("source", "rows", "new", "refused"),
     Event.DELIVERY_FINISHED: ("channel", "sent", "stopped", "failed", "unknown", "again"),
     Event.CHANNEL_FAILED: ("channel",),

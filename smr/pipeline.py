@@ -42,6 +42,9 @@ MESSAGES_A_SLICE = 5_000
 BATCH = 2_000
 """Messages put at once."""
 
+NO_RULES = frozenset({"database", "playbooks", "imports", "sources", "daemon", "alerts"})
+"""Settings that may differ between processes that share a run."""
+
 Progress = Callable[[int, int | None, str | None], None]
 Transaction = Callable[[], Any]
 Told = dict[str, Any]
@@ -179,8 +182,8 @@ def share(
     scope = _scope(library, settings, begun.now, begun.run_id, almanac, only, allow_blast, progress, place.of)
 
     def tell(standing: sharing.Standing) -> None:
-        if standing.of > 1:
-            progress(standing.done - 1, standing.of - 1, RUN[standing.stage].name)
+        slices = standing.of - 1
+        progress(max(standing.done - 1, 0), slices or None, RUN[standing.stage].name)
 
     working = _Pass(scope, database.write, begun=begun, before=lambda one: _sum(sharing.told_by(one, begun)))
     while (task := sharing.next_task(database, begun, place, tell)) is not None:
@@ -197,8 +200,8 @@ def share(
 
 
 def _name_of(library: Library, settings: Settings, *more: Any) -> str:
-    """Where the database lies decides nothing: a moved one, or a new password, need not be judged anew."""
-    deciding = [(name, value) for name, value in settings if name != "database"]
+    """Where things lie, and when they are done, decides nothing: a moved database need not be judged anew."""
+    deciding = [(name, value) for name, value in settings if name not in NO_RULES]
     said = (__version__, library.version, library.playbooks, deciding, *more)
     return sha256(repr(said).encode()).hexdigest()[:16]
 

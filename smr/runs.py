@@ -173,6 +173,12 @@ def _is_alive(connection: Connection, other: Any) -> bool:
     return not all(is_gone(owner) for owner in (other.owner, *connection.execute(at_work).scalars()))
 
 
+def open_to_others(connection: Connection) -> str | None:
+    """The slot of a run under way that others may join, who have the same rules; None where there is none."""
+    found = _running(connection)
+    return found.slot if found is not None and found.shared_by is not None else None
+
+
 def stop(database: Database, owner: str) -> None:
     """Mark the owner's run under way as broken off, so that another may take it up at once.
 

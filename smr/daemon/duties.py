@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from smr import clock, firings, logs, outbox, pipeline, runs
+from smr import clock, firings, logs, outbox
+from smr.daemon.deciding import decide, join
 from smr.daemon.work import Work
 from smr.database import files
 from smr.delivery import DeliveryReport, deliver
@@ -41,13 +42,15 @@ HISTORY = timedelta(days=90)
 class Duty:
     """One thing a daemon does: `name` is its key under `daemon:` in config.yaml.
 
-    `quiet`: that it was done is no news; what it found is logged by itself.
+    `quiet`: that it was done is no news; what it found is logged by itself. `join`: what is done where
+    another daemon has the slot.
     """
 
     name: str
     do: Callable[[Work, Firing], None]
     shared: bool = False
     quiet: bool = False
+    join: Callable[[Work], None] | None = None
 
 
 def import_sources(work: Work, _firing: Firing) -> None:
@@ -66,37 +69,6 @@ def import_sources(work: Work, _firing: Firing) -> None:
             logs.tell(Event.IMPORT_FINISHED, source=name, rows=report.rows, new=report.new, refused=refused)
     if failed:
         raise OperatorError("; ".join(failed))
-
-
-def decide(work: Work, firing: Firing) -> None:
-    """Decide who is reminded; what is queued is sent at once."""
-    runs.stop(work.database, work.owner)
-    try:
-        done = pipeline.run(
-            work.database,
-            work.library,
-            work.settings,
-            now=clock.now(),
-            slot=f"daemon/{firing.slot}",
-            progress=work.progress,
-        )
-    except BaseException:
-        runs.stop(work.database, work.owner)
-        raise
-    if isinstance(done, runs.UnderWay):
-        return
-    logs.tell(
-        Event.RUN_FINISHED,
-        slot=firing.slot,
-        due=done.due,
-        accepted=done.accepted,
-        held_out=done.held_out,
-        queued=done.queued,
-        failed=done.failed,
-        blast=done.blast,
-    )
-    if done.queued:
-        work.soon("deliver", None)
 
 
 def send_waiting(work: Work, _firing: Firing) -> None:
@@ -167,7 +139,7 @@ def back_up(work: Work, firing: Firing) -> None:
 
 DUTIES = (
     Duty("import", import_sources),
-    Duty("run", decide),
+    Duty("run", decide, join=join),
     Duty("deliver", send_waiting, shared=True, quiet=True),
     Duty("rescue", rescue, quiet=True),
     Duty("watch", watch, quiet=True),

@@ -188,12 +188,14 @@ class Daemon:
             self._soon(duty.name, None)
 
     def _wake_undone(self) -> None:
-        """Wake duties whose last firing failed or lost its owner."""
+        """Wake duties whose last firing failed or lost its owner, and the run where one may be joined."""
         with self._lock:
             active = set(self._active)
         try:
             with self.database.read() as connection:
                 undone = firings.undone(connection, self.owner, active)
+                if runs.open_to_others(connection) is not None:
+                    undone.append("run")
         except (SmrError, SQLAlchemyError):
             return
         for name in undone:
@@ -244,12 +246,13 @@ class Daemon:
             if not duty.quiet:
                 logs.tell(Event.DUTY_STARTED, duty=duty.name, slot=firing.slot, attempt=firing.attempt)
             self._do(duty, firing)
+        elif duty.join is not None:
+            duty.join(self._work())
 
     def _do(self, duty: Duty, firing: Firing) -> None:
         began = clock.monotonic()
-        work = Work(self.current.version, self.database, self.owner, self._stopping.is_set, self._soon)
         try:
-            duty.do(work, firing)
+            duty.do(self._work(), firing)
         except BrokenOffError:
             self._end(duty, partial(firings.put_back, self.database, firing))
             logs.tell(Event.DUTY_STOPPED, duty=duty.name, slot=firing.slot)
@@ -266,6 +269,9 @@ class Daemon:
             self._end(duty, partial(firings.finish, self.database, firing))
         if not duty.quiet:
             logs.tell(Event.DUTY_FINISHED, duty=duty.name, slot=firing.slot, seconds=seconds)
+
+    def _work(self) -> Work:
+        return Work(self.current.version, self.database, self.owner, self._stopping.is_set, self._soon)
 
     def _end(self, duty: Duty, record: Callable[[], bool]) -> None:
         """Record how a firing ended; while the database is away it stays open, and is taken up later."""
