@@ -45,11 +45,15 @@ class Chunk:
 
 
 class Reader(Protocol):
-    """A source that has been opened. `total` is the size in the measure of `done`, None where unknown."""
+    """A source that has been opened. `total` is the size in the measure of `done`, None where unknown.
+
+    Of an `open_ended` one the header is what its first rows name: later ones may name others, or none do.
+    """
 
     name: str
     header: tuple[str, ...]
     total: int | None
+    open_ended: bool
 
     def chunks(self, wanted: frozenset[str]) -> Iterator[Chunk]:
         """The rows; only the wanted columns need to be there."""

@@ -25,6 +25,8 @@ DELIMITERS = ",;\t|"
 class CsvFile:
     """An open CSV file: its header has been read and checked."""
 
+    open_ended = False
+
     def __init__(self, name: str, stream: BinaryIO, encoding: str, total: int | None) -> None:
         self.name = name
         self.total = total

@@ -85,7 +85,7 @@ def import_from(
 ) -> SourceReport:
     """Import one opened source; OperatorError where it is refused whole."""
     started = clock.monotonic()
-    layout = lay_out(source.reader.name, source.kind, source.reader.header, source.mapping)
+    layout = _laid_out(source, source.reader.header)
     with database.session() as session:
         create(session, waiting)
         intake = intake_of(source.kind, settings, session, layout, now, listener, steps)
@@ -162,7 +162,7 @@ def _read(
         for chunk in source.reader.chunks(layout.wanted):
             if chunk.header and not header.keys() >= {*chunk.header}:
                 header |= dict.fromkeys(chunk.header)
-                layout = lay_out(source.reader.name, source.kind, tuple(header), source.mapping)
+                layout = _laid_out(source, tuple(header))
                 readers = intake.readers(layout)
                 tally.ignored = layout.unknown
             batch = read_batch(chunk, layout, readers)
@@ -173,6 +173,11 @@ def _read(
             if tally.bad > HOPELESS and tally.bad > 0.9 * tally.rows:
                 break
     return tally
+
+
+def _laid_out(source: Source, header: tuple[str, ...]) -> Layout:
+    reader = source.reader
+    return lay_out(reader.name, source.kind, header, source.mapping, open_ended=reader.open_ended)
 
 
 def _count(tally: Tally, chunk: Chunk, batch: Batch) -> None:

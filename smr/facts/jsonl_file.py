@@ -27,6 +27,8 @@ class _TwiceError(ValueError):
 class JsonLines:
     """An open file of JSON lines; its header is what the first block names."""
 
+    open_ended = True
+
     def __init__(self, name: str, stream: BinaryIO, encoding: str, total: int | None) -> None:
         self.name = name
         self.total = total

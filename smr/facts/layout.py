@@ -92,9 +92,20 @@ def kind_named(kind: str) -> Columns:
     return KINDS[kind]
 
 
-def lay_out(source: str, kind: str, header: Sequence[str], mapping: Mapping[str, str]) -> Layout:
-    """Match a header with the kind's columns."""
+def lay_out(
+    source: str, kind: str, header: Sequence[str], mapping: Mapping[str, str], *, open_ended: bool = False
+) -> Layout:
+    """Match a header with the kind's columns.
+
+    Where it is `open_ended`, a column that need not be there may be mapped and still be missing.
+    """
     columns = kind_named(kind)
+    if open_ended:
+        mapping = {
+            ours: theirs
+            for ours, theirs in mapping.items()
+            if theirs in header or ours in columns.needed or _ours(kind, columns, ours) is None
+        }
     faults = _mapping_faults(source, kind, header, mapping)
     found = {_ours(kind, columns, ours) or ours: theirs for ours, theirs in mapping.items()}
     taken = set(mapping.values())

@@ -16,6 +16,8 @@ ROWS = 8_192
 class ParquetFile:
     """An open Parquet file."""
 
+    open_ended = False
+
     def __init__(self, name: str, stream: BinaryIO) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq

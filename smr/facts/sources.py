@@ -113,6 +113,8 @@ class _Telling:
 class _Selected:
     """The rows of a SELECT, as a reader."""
 
+    open_ended = False
+
     def __init__(
         self, name: str, result: sa.CursorResult[Any], cursor_column: str, telling: _Telling
     ) -> None:

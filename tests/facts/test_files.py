@@ -225,6 +225,39 @@ def test_a_mapping_to_a_column_that_is_not_there_is_refused(
         import_files(sqlite_database, mapped, "purchases", [path], now=NOW)
 
 
+DELIVERED = {"import": {"columns": {"purchases": {"delivered_at": "signed_on"}}}}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["nowhere", "behind many others"])
+def test_a_mapped_column_that_need_not_be_there_may_be_missing_from_json_lines(
+    sqlite_database: Database, tmp_path: Path, late: bool
+) -> None:
+    line = {"customer_id": "ana", "product_id": "foam", "purchased_at": "2026-10-01", "order_id": "A-1"}
+    lines = [line | {"order_id": f"A-{number}"} for number in range(10_000 if late else 1)]
+    if late:
+        lines.append(line | {"order_id": "B-1", "signed_on": "2026-10-03"})
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+
+    report = import_files(sqlite_database, Settings.model_validate(DELIVERED), "purchases", [path], now=NOW)
+
+    assert (report.new, report.refused) == (len(lines), {})
+    delivered = {
+        order: at for order, at in rows(sqlite_database, purchases, "order_id", "delivered_at") if at
+    }
+    assert list(delivered) == (["B-1"] if late else [])
+
+
+def test_a_mapped_column_that_is_not_in_a_header_is_refused(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("customer_id,product_id,purchased_at,signed\nana,foam,2026-10-01,2026-10-03\n")
+
+    with pytest.raises(FaultsError, match="there is no column 'signed_on' → did you mean 'signed'"):
+        import_files(sqlite_database, Settings.model_validate(DELIVERED), "purchases", [path], now=NOW)
+
+
 def test_a_misspelt_kind_or_format_is_named(sqlite_database: Database, settings: Settings) -> None:
     with pytest.raises(OperatorError, match="did you mean 'purchases'"):
         import_files(sqlite_database, settings, "purchase", ["a.csv"], now=NOW)
