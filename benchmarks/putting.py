@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from smr.database import Database, open_database
 from smr.garbage import look_rarely
 from smr.messages.rendering import RenderedMessage, render
 from smr.outbox.put import COLUMNS
-from smr.pipeline import BATCH
+from smr.pipeline import MESSAGES_A_SLICE
 from smr.playbook import load_library
 from smr.settings import load_settings
 from smr.slices import cut
@@ -68,11 +68,17 @@ def _rendered(database: Database, config: str, now: datetime) -> list[RenderedMe
 def _timed(database: Database, made: Sequence[RenderedMessage], put: Put) -> float:
     with database.trial() as connection:
         started = time.perf_counter()
-        count = sum(put(connection, made[first : first + BATCH]) for first in range(0, len(made), BATCH))
+        count = sum(put(connection, rows) for rows in _batches(made))
         took = time.perf_counter() - started
     if count != len(made):
         raise RuntimeError(f"{len(made)} messages were to be queued, but {count} were")
     return took
+
+
+def _batches(made: Sequence[RenderedMessage]) -> Iterator[Sequence[RenderedMessage]]:
+    """About as many as a run queues at once."""
+    for first in range(0, len(made), MESSAGES_A_SLICE):
+        yield made[first : first + MESSAGES_A_SLICE]
 
 
 def _by_driver(connection: Connection, rows: Sequence[RenderedMessage]) -> int:

@@ -39,9 +39,6 @@ from smr.tables import candidates
 MESSAGES_A_SLICE = 5_000
 """About how many messages are rendered and queued in one transaction."""
 
-BATCH = 2_000
-"""Messages put at once."""
-
 NO_RULES = frozenset({"database", "playbooks", "imports", "sources", "daemon", "alerts"})
 """Settings that may differ between processes that share a run."""
 
@@ -564,8 +561,7 @@ def _write_messages(connection: Connection, running: _Pass, part: Slice, _told: 
     made.sort(
         key=itemgetter(0, 1, 2, 3, 4)
     )  # by their key: rows that lie side by side are written side by side
-    for first in range(0, len(made), BATCH):
-        running.report.queued += put(connection, made[first : first + BATCH])
+    running.report.queued += put(connection, made)
     running.report.render_failed((message.playbook, message.step, message.reason) for message in failed)
     _mark_failed(connection, failed)
     reached("outbox_before_mark")

@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 def put(connection: Connection, rows: Sequence[Row]) -> int:
     """Queue these messages; returns how many were new. Runs within the caller's transaction.
 
-    Rows come in batches of one to five thousand; in the order of the key they go in twice as fast.
+    Rows come by some thousands; in the order of the key they go in twice as fast.
     """
     if not rows:
         return 0
@@ -53,4 +53,6 @@ def _put_postgresql(connection: Connection, rows: Sequence[Row]) -> int:
     with driver.cursor() as cursor, cursor.copy(sql.COPY_POSTGRESQL) as copy:
         for row in rows:
             copy.write_row(row)
-    return connection.exec_driver_sql(sql.PUT_POSTGRESQL).rowcount
+    new = connection.exec_driver_sql(sql.PUT_POSTGRESQL).rowcount
+    connection.exec_driver_sql(sql.EMPTY_POSTGRESQL)
+    return new

@@ -64,6 +64,8 @@ STAGING_POSTGRESQL = (
     "CREATE TEMP TABLE IF NOT EXISTS messages_put ON COMMIT DELETE ROWS AS "  # noqa: S608
     f"SELECT {_NAMES} FROM messages WITH NO DATA"
 )
+EMPTY_POSTGRESQL = "TRUNCATE messages_put"
+"""Else a second put of the transaction would try the rows of the first one again."""
 COPY_POSTGRESQL = f"COPY messages_put ({_NAMES}) FROM STDIN"
 PUT_POSTGRESQL = (
     f"INSERT INTO messages ({_NAMES}, state) "  # noqa: S608

@@ -26,6 +26,16 @@ def test_two_batches_in_one_transaction_count_their_own(database: Database) -> N
         assert outbox.put(connection, []) == 0
 
 
+def test_on_postgresql_a_second_batch_finds_nothing_left_of_the_first_to_try_again(
+    database: Database,
+) -> None:
+    if database.dialect == "postgresql":
+        with database.write() as connection:
+            outbox.put(connection, [row("ana"), row("ben")])
+            staged = connection.exec_driver_sql("SELECT count(*) FROM messages_put").scalar_one()
+        assert staged == 0
+
+
 def test_another_anchor_of_the_same_customer_is_another_message(database: Database) -> None:
     assert queue(database, row("ana", anchor="o1/p1#1"), row("ana", anchor="o2/p1#1")) == 2
 
