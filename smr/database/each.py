@@ -18,7 +18,10 @@ from smr.database.given import Columns, bound, given, matches, within
 from smr.database.upsert import insert_missing
 
 Rows = Sequence[Mapping[str, Any]]
-HANDED_IN = frozenset({"bucket", "customer_id", "message_id"})
+HANDED_IN = frozenset({"bucket", "customer_id", "message_id", "attempt"})
+"""Said of each row, though they may all be alike: PostgreSQL takes a value that is said once for a rare one,
+and would look up all rows that have it, when nearly all are first attempts.
+"""
 
 
 def update_each(
