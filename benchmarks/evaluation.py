@@ -67,9 +67,11 @@ def _evaluate(connection: Connection, library: Library, settings: Settings, now:
         for part in customer_slices(connection, playbooks=1)
     ]
     for span in spans:
+        any_before = guards.any_open(connection, low=span["low"], high=span["high"])
         seen = sum(tally.seen for _, tally in due.find(connection, [search], **span))
         count_grown(connection, candidates, seen)
-        guards.judge(connection, judgements, **span)
+        if any_before:
+            guards.judge(connection, judgements, **span)
         guards.arbitrate(connection, arbitrations, **span)
     guards.limit_run(connection, library, settings, run_id=RUN_ID)
     settling = guards.Settling.of(connection.dialect.name, [playbook], settings)

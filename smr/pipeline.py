@@ -507,12 +507,13 @@ def _judge(connection: Connection, running: _Pass, part: Slice, _told: Told) -> 
     """Find who is due in a slice, and judge them: each by itself, then against each other."""
     span, rules = running.scope.span(part), running.rules(connection)
     guards.set_free(connection, now=span["now"], low=part.low, high=part.high)
-    seen = 0
+    any_before, seen = guards.any_open(connection, low=part.low, high=part.high), 0
     for playbook, tally in due.find(connection, rules.searches, **span):
         running.report.look(playbook, *tally)
         seen += tally.seen
     count_grown(connection, candidates, seen)
-    guards.judge(connection, rules.judgements, **span)
+    if any_before:
+        guards.judge(connection, rules.judgements, **span)
     bound = {"now": span["now"], "run": span["run_id"]}
     for wanted in rules.bundlings:
         taken = guards.arrange(connection, wanted, {**bound, "low": part.low, "high": part.high})

@@ -9,6 +9,7 @@ other (caps, priority, limits) work on all of a customer's candidates at once. H
 from smr.guards.bundle import Bundling, arrange, bundlings, queued, set_free
 from smr.guards.chain import (
     GUARDS,
+    any_open,
     arbitrate,
     arbitrations,
     judge,
@@ -37,6 +38,7 @@ __all__ = [
     "Settling",
     "Verdict",
     "Written",
+    "any_open",
     "arbitrate",
     "arbitrations",
     "arrange",

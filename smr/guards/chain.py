@@ -143,6 +143,12 @@ def judgements(groups: Iterable[list[Bench]]) -> list[Any]:
     return [built_once(group, _judgement) for group in groups]
 
 
+def any_open(connection: Connection, *, low: int, high: int) -> bool:
+    """Whether a reminder in buckets low..high is open: of an earlier run, until this one looks for others."""
+    is_open = sa.exists().where(OPEN, candidates.c.bucket.between(LOW, HIGH))
+    return bool(connection.execute(sa.select(is_open), {"low": low, "high": high}).scalar_one())
+
+
 def judge(
     connection: Connection,
     statements: Iterable[Any],
