@@ -50,7 +50,7 @@ GROUPED = Traits(
     can_ask=False,
     staff_confirms=False,
     max_batch=2_000,
-    parallel=2,
+    parallel=4,
     max_length=None,
     unknown_policy=UnknownPolicy.RESEND,
 )
