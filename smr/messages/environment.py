@@ -60,13 +60,29 @@ class StrictContext:
     as a short text to render.
     """
 
-    __slots__ = ("exported_vars", "parent", "steps_left", "vars")
+    __slots__ = ("_exported_vars", "_vars", "parent", "steps_left")
 
     def __init__(self, parent: Mapping[str, Any]) -> None:
         self.parent = parent
-        self.vars: dict[str, Any] = {}
-        self.exported_vars: set[str] = set()
         self.steps_left = LOOP_STEPS
+
+    @property
+    def vars(self) -> dict[str, Any]:
+        """What the template has set; made when it is asked for, since most set nothing."""
+        try:
+            return self._vars
+        except AttributeError:
+            self._vars: dict[str, Any] = {}
+            return self._vars
+
+    @property
+    def exported_vars(self) -> set[str]:
+        """The names of what it has set, likewise."""
+        try:
+            return self._exported_vars
+        except AttributeError:
+            self._exported_vars: set[str] = set()
+            return self._exported_vars
 
     def resolve_or_missing(self, key: str) -> Any:
         """The value of a name, or Jinja2's mark that there is none."""

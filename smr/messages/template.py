@@ -164,7 +164,7 @@ def _bounded(first: list[str], pieces: Iterator[str]) -> str:
 
 
 def _check_text(text: str, kind: Kind) -> None:
-    if kind == "text" and all(map(str.isprintable, text.split("\n"))):
+    if kind == "text" and text.replace("\n", "").isprintable():
         return
     found = _UNPRINTABLE.search(text)
     if found:
