@@ -39,7 +39,7 @@ from smr.tables import candidates
 MESSAGES_A_SLICE = 5_000
 """About how many messages are rendered and queued in one transaction."""
 
-NO_RULES = frozenset({"database", "playbooks", "imports", "sources", "daemon", "alerts"})
+NO_RULES = frozenset({"database", "playbooks", "files", "imports", "sources", "daemon", "alerts"})
 """Settings that may differ between processes that share a run."""
 
 Progress = Callable[[int, int | None, str | None], None]

@@ -195,7 +195,7 @@ class Daemon:
             with self.database.read() as connection:
                 undone = firings.undone(connection, self.owner, active)
                 if runs.open_to_others(connection) is not None:
-                    undone.append("run")
+                    undone += [duty.name for duty in DUTIES if duty.join is not None]
         except (SmrError, SQLAlchemyError):
             return
         for name in undone:

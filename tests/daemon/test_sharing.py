@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,11 +82,15 @@ def long_ago(shop: Shop) -> bool:
         return connection.execute(earlier).rowcount > 0
 
 
-def test_a_daemon_joins_a_run_that_cron_has_begun_and_does_what_is_left(make_shop: MakeShop) -> None:
+def test_a_daemon_joins_a_run_that_cron_has_begun_and_does_what_is_left(
+    make_shop: MakeShop, tmp_path: Path
+) -> None:
     shop = make_shop(daemon=f"{NEVER}, deliver: off")
     with Cron(shop) as cron:
         until(begun(shop), "cron's run")
-        with running(shop, number=2) as daemon:  # that listens elsewhere
+        shop.folder = Path(shutil.copytree(shop.folder, tmp_path / "another machine's"))
+        shop.config = shop.folder / "config.yaml"
+        with running(shop, number=2) as daemon:  # that listens elsewhere, too
             until(lambda: daemon.said("run.shared", slot="cron"), "the daemon's share")
             assert not daemon.said("run.finished")
             assert daemon.stop() == 0
